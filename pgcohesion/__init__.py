@@ -1,0 +1,56 @@
+"""pgcohesion: operate PostgreSQL. ``import pgcohesion`` is the only door; each name loads when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import backup as backup
+    from . import database as database
+    from . import dev as dev
+    from . import environments as environments
+    from . import health as health
+    from . import migrate as migrate
+    from . import plan as plan
+    from . import provision as provision
+    from . import setup as setup
+    from . import testing as testing
+    from .cli import namespaces as namespaces
+    from .cli import remainder as remainder
+    from .cli import task as task
+    from .config import Config as Config
+    from .context import Context as Context
+    from .context import Options as Options
+    from .errors import CohesionError as CohesionError
+    from .opening import open_context as open_context
+    from .plan import Change as Change
+    from .plan import Plan as Plan
+    from .runner import Runner as Runner
+    from .view import Answer as Answer
+
+_MODULES = (
+    "backup", "database", "dev", "environments", "health", "migrate", "plan", "provision", "setup", "testing",
+)
+_NAMES = {
+    "Answer": "view", "Change": "plan", "CohesionError": "errors", "Config": "config", "Context": "context",
+    "Options": "context", "Plan": "plan", "Runner": "runner", "namespaces": "cli", "open_context": "opening",
+    "remainder": "cli",
+    "task": "cli",
+}
+__all__ = ["__version__", *_MODULES, *_NAMES]  # noqa: PLE0604  (names that load when they are used)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,324 @@
+"""Invoke's side of the house: ``@task``, the namespaces of ``tasks/``, and answers to mistyped commands.
+
+The only module that imports invoke. Stock ``invoke`` loads tasks.py, which calls :func:`namespaces`; that
+turns the running Program into ours, so ``invoke``, ``inv`` and ``./inv`` behave the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+
+from invoke.collection import Collection
+from invoke.exceptions import Exit, ParseError
+from invoke.program import Program
+from invoke.tasks import Task
+
+from .errors import CohesionError, UsageError, suggestion
+
+if TYPE_CHECKING:
+    from .context import Options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SHARED: dict[str, tuple[Any, str]] = {
+    "env": ("", "the environment (default: PGCOHESION_ENV, or development)"),
+    "json": (False, "print one JSON document instead of text"),
+    "dry_run": (False, "show what would be done; change nothing"),
+    "yes": ("", "the environment's NAME: go on without asking"),
+    "verbose": (False, "show what is done, and tracebacks"),
+    "quiet": (False, "print the answer and errors only"),
+    "timeout": ("", "give up after so many seconds"),
+    "set": ([], "a.b=value: override the environment's file (may be given again)"),
+}
+CHANGING = ("dry_run", "yes")
+_ahead: dict[str, Any] = {}  # shared options that stood before the first task
+_broken: dict[str, Exception] = {}
+_root = Path.cwd()
+
+
+# --- tasks --------------------------------------------------------------------------------------------
+
+
+@overload
+def task(function: F) -> F: ...
+@overload
+def task(
+    *, name: str = ..., changes: bool = ..., default: bool = ..., example: str = ..., help: Mapping[str, str] = ...,
+) -> Callable[[F], F]: ...
+def task(
+    function: Callable[..., Any] | None = None, *, name: str = "", changes: bool = False, default: bool = False,
+    example: str = "", help: Mapping[str, str] | None = None,  # noqa: A002  (Invoke's own word)
+) -> Any:
+    """Make a function of tasks/ a task. Its first parameter is the Context; the others become options.
+
+    *changes*: takes the environment's lock, leaves an audit line and has ``--dry-run`` and ``--yes``.
+    *name*: where the function's own would hide a builtin. *default*: runs when only the namespace is typed. *help*: a sentence for each parameter.
+    """
+    def make(function: Callable[..., Any]) -> Task[Any]:
+        return _task(function, name or function.__name__.replace("_", "-"), changes=changes, default=default, example=example, help=dict(help or {}))
+
+    return make if function is None else make(function)
+
+
+def _task(
+    function: Callable[..., Any], name: str, *, changes: bool, default: bool, example: str,
+    help: dict[str, str],  # noqa: A002
+) -> Task[Any]:
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    shared = [name for name in SHARED if changes or name not in CHANGING]
+    full = f"{function.__module__.rpartition('.')[2]}.{name}"
+
+    def body(_: object, **values: Any) -> None:
+        given = {option: values.pop(option) or _ahead.get(option) for option in shared}
+        code = _run(function, full, parameters, values, given, changes)
+        if code:
+            raise Exit(code=code)
+
+    body.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [_parameter("_")] + [_invoke_parameter(p) for p in parameters] + [_parameter(n, SHARED[n][0]) for n in shared]
+    )
+    body.__name__, body.__doc__, body.__module__ = function.__name__, function.__doc__, function.__module__
+    made: Task[Any] = Task(
+        body, name=name, default=default, auto_shortflags=False, iterable=["set"],
+        positional=[p.name for p in parameters if p.default is p.empty],
+        help={**help, **{n.replace("_", "-"): SHARED[n][1] for n in shared}},
+    )
+    made.example = example or f"inv {full}"  # type: ignore[attr-defined]
+    return made
+
+
+def _parameter(name: str, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+
+
+def _invoke_parameter(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Give Invoke a text to parse, except for flags: we convert, and say what is wrong."""
+    default = parameter.default
+    return _parameter(parameter.name, default if isinstance(default, bool) or default is parameter.empty else "")
+
+
+def _run(
+    function: Callable[..., Any], full: str, parameters: Sequence[inspect.Parameter], values: dict[str, Any],
+    given: dict[str, Any], changes: bool,
+) -> int:
+    from .output import Output
+    from .session import perform
+
+    try:
+        options = _options(given)
+        arguments = {
+            p.name: _converted(p, values[p.name]) for p in parameters if values.get(p.name) not in ("", None)
+        }
+    except CohesionError as error:
+        Output(json=bool(given.get("json"))).failure(given.get("env") or "", full, error)
+        return error.exit_code
+    return perform(function, full, _root, options, arguments, changes=changes, check=bool(arguments.get("check")))
+
+
+def _options(given: Mapping[str, Any]) -> Options:
+    from os import environ
+
+    from .context import Options
+
+    values = {name: value for name, value in given.items() if value}
+    values["env"] = values.get("env") or environ.get("PGCOHESION_ENV") or "development"
+    if "timeout" in values:
+        values["timeout"] = _number("timeout", values["timeout"], float)
+        if not values["timeout"] > 0:
+            raise UsageError("`--timeout` must be more than 0", fix="--timeout 30")
+    values["set"] = tuple(values.get("set", ()))
+    return Options(**values)
+
+
+def _converted(parameter: inspect.Parameter, value: Any) -> Any:
+    kind = {"int": int, "float": float}.get(str(parameter.annotation).split(" |")[0])
+    return _number(parameter.name.replace("_", "-"), value, kind) if kind else value
+
+
+def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise UsageError(f"`--{name} {value}` is not {wanted}", fix=f"--{name} 10") from None
+
+
+# --- namespaces ---------------------------------------------------------------------------------------
+
+
+def namespaces(root: Path) -> Collection:
+    """Return a collection with every module of ``<root>/tasks/``; a module that breaks leaves the others usable."""
+    global _root
+    _root = root
+    _adopt()
+    collection = Collection()
+    for path in sorted((root / "tasks").glob("*.py")):
+        try:
+            module = import_module(f"tasks.{path.stem}")
+        except Exception as error:  # noqa: BLE001  (whatever a task module raises, the others stay usable)
+            _broken[path.stem.replace("_", "-")] = error
+            continue
+        collection.add_collection(Collection.from_module(module, name=path.stem), default=False)
+    return collection
+
+
+def _adopt() -> None:
+    """Make the Program that is running (stock ``invoke`` or ``inv``) one of ours."""
+    main = sys.modules.get("invoke.main")
+    program = getattr(main, "program", None)
+    if type(program) is Program:
+        program.__class__ = Cohesion
+
+
+class Cohesion(Program):
+    """Invoke's Program with shared options in any position, suggestions, and exit codes of ours."""
+
+    def parse_tasks(self) -> None:
+        """Take the shared options that stand before the first task, then parse the tasks."""
+        _warn_of_broken(self.core.unparsed)
+        try:
+            self.core.unparsed[:] = _take_shared(self.core.unparsed)
+            super().parse_tasks()
+        except ParseError as error:
+            _refuse(self._explained(error), self.argv)
+        except UsageError as error:
+            _refuse(error, self.argv)
+
+    def _explained(self, error: ParseError) -> UsageError:
+        text = str(error)
+        token = re.search(r"No idea what '(.*)' is!", text, re.DOTALL)
+        if token and token[1].startswith("-"):
+            context = error.context
+            flags = [flag for flag in (context.flags if context else {}) if flag.startswith("--")]
+            flags = [*flags, *(f"--{name.replace('_', '-')}" for name in ([] if flags else SHARED))]
+            where = f"`{context.name}` has no option" if context and context.name else "no option"
+            return UsageError(f"{where} `{token[1].partition('=')[0]}`",
+                              fix=suggestion(token[1].partition("=")[0], flags))
+        if token:
+            return _no_task(token[1], [name for name, _ in _all_tasks(self.collection)])
+        missing = re.search(r"'(.*)' did not receive required positional arguments: (.*)", text)
+        if missing:
+            words = missing[2].replace("'", "").upper()
+            return UsageError(f"`{missing[1]}` needs {words}", fix=f"inv {missing[1]} {words.replace(',', '')}")
+        return UsageError(text[:1].lower() + text[1:], fix="inv --help")
+
+    def parse_cleanup(self) -> None:
+        """List, help and completion; quiet when the reader goes away (``| head``)."""
+        try:
+            super().parse_cleanup()
+        except ParseError as error:
+            _refuse(self._explained(error), self.argv)
+        finally:
+            _flush()
+
+    def execute(self) -> None:
+        """Run the tasks; what stands behind ``--`` goes to `db.run`."""
+        try:
+            super().execute()
+        except KeyboardInterrupt:
+            raise Exit(code=130) from None
+        finally:
+            _flush()
+
+    def no_tasks_given(self) -> None:
+        """List the tasks."""
+        self.list_root, self.list_depth, self.list_format = None, None, "flat"
+        self.list_tasks()
+        raise Exit
+
+    def print_task_help(self, name: str) -> None:
+        """Print a task's example, text and options."""
+        made = self.collection[name]
+        context = self.parser.contexts[name]
+        lines = [f"{made.example}", "", *inspect.cleandoc(made.__doc__ or "").splitlines(), "", "Options:"]
+        rows = [(_spelled(flag), text or "") for flag, text in context.help_tuples()]
+        width = max(len(flag) for flag, _ in rows)
+        lines += [f"  {flag:<{width}}  {text}".rstrip() for flag, text in rows]
+        sys.stdout.write("\n".join(lines) + "\n")
+
+
+def remainder() -> list[str]:
+    """Return the words behind ``--`` on the command line, as they were given."""
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+
+
+def _spelled(flag: str) -> str:
+    return flag.replace("=STRING", "=VALUE").replace("[=STRING]", "[=VALUE]")
+
+
+def _all_tasks(collection: Any) -> list[tuple[str, Any]]:
+    return sorted((name, None) for name in collection.task_names)
+
+
+def _no_task(name: str, known: Sequence[str]) -> UsageError:
+    space = name.partition(".")[0]
+    if space in _broken:
+        return UsageError(f"no task `{name}`", why=_broken_why(space), fix=f"mend tasks/{space}.py")
+    close = suggestion(name, known)
+    if not close.startswith("did you mean"):
+        same = [task for task in known if task.startswith(f"{space}.")]
+        close = f"`{space}` has {', '.join(same)}" if same else "inv --list shows all tasks"
+    else:
+        close = close.partition(" (")[0] + " (inv --list shows all)"
+    return UsageError(f"no task `{name}`", fix=close)
+
+
+def _broken_why(space: str) -> str:
+    import traceback
+
+    error = _broken[space]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+    line = getattr(error, "lineno", None) or next(
+        (f.lineno for f in reversed(frames) if Path(f.filename).name == f"{space}.py"), None)
+    return f"tasks/{space.replace('-', '_')}.py{f':{line}' if line else ''} cannot be loaded: {type(error).__name__}: {error}"
+
+
+def _warn_of_broken(words: Sequence[str]) -> None:
+    named = {word.partition(".")[0] for word in words}
+    for space in _broken:
+        if space not in named:
+            sys.stderr.write(f"warning: {_broken_why(space)}; its tasks are missing\n")
+
+
+def _take_shared(words: list[str]) -> list[str]:
+    """Return *words* without the shared options in front of the first task, which are kept for all tasks."""
+    _ahead.clear()
+    words = list(words)
+    while words and words[0].startswith("--") and words[0] != "--":
+        flag, equals, value = words.pop(0).partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        if name not in SHARED:
+            raise UsageError(f"no option `{flag}`", fix=suggestion(flag, [f"--{n.replace('_', '-')}" for n in SHARED]))
+        default = SHARED[name][0]
+        if default is False:
+            _ahead[name] = True
+            continue
+        if not equals and not words:
+            raise UsageError(f"`{flag}` needs a value", fix=f"{flag} VALUE")
+        value = value if equals else words.pop(0)
+        _ahead[name] = [*_ahead.get(name, []), value] if isinstance(default, list) else value
+    return words
+
+
+def _refuse(error: CohesionError, argv: Sequence[str]) -> NoReturn:
+    from .output import Output
+
+    Output(json="--json" in argv).failure("", "", error)
+    raise Exit(code=error.exit_code)
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        from .output.terminal import silence
+
+        with contextlib.suppress(OSError):
+            silence(sys.stdout)

@@ -1,0 +1,190 @@
+"""What an environment's file may say, as frozen types; the field's docs are in README, "The environment file"."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+Scalar = bool | int | float | str
+
+
+class SecretRef(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a secret's value is: exactly one of *env*, *file* or *command* (never the value itself).
+
+    *generate*: make the file, with a random value, when it is missing (development and test).
+    """
+
+    env: str | None = None
+    file: str | None = None
+    command: str | None = None
+    generate: bool = False
+
+    def __str__(self) -> str:
+        source = next((n for n in ("env", "file", "command") if getattr(self, n) is not None), "env")
+        return f"{{ {source} = {getattr(self, source)!r} }}"
+
+
+class PostgreSQL(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[postgresql]``: which server, and where from."""
+
+    version: int = 18
+    source: Literal["embedded", "packages"] = "embedded"
+    bin: str | None = None
+    cluster: str = "main"
+    port: int | None = None
+    listen_addresses: str = "localhost"
+    locale: str = "C.UTF-8"
+    data_checksums: bool = True
+
+
+class Host(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[hosts.NAME]``: a machine; without *ssh*, this one."""
+
+    ssh: str | None = None
+    via: str | None = None
+    role: Literal["primary", "replica"] = "primary"
+    sudo_password: SecretRef | None = None
+
+
+class Ssh(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[ssh]``: how hosts are reached. *connect_timeout* and *keepalive* in seconds."""
+
+    config: str | None = None
+    known_hosts: str | None = None
+    connect_timeout: float = 10
+    keepalive: int = 5
+
+
+class HbaRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[hba]]``: a line of pg_hba.conf."""
+
+    type: Literal["local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"] = "host"
+    database: str = "all"
+    user: str = "all"
+    address: str | None = None
+    method: str = "scram-sha-256"
+
+
+class Role(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[roles.NAME]``: a database role, as CREATE ROLE has it."""
+
+    login: bool = False
+    superuser: bool = False
+    createdb: bool = False
+    createrole: bool = False
+    replication: bool = False
+    bypassrls: bool = False
+    inherit: bool = True
+    connection_limit: int = -1
+    password: SecretRef | None = None
+    member_of: list[str] = []
+    settings: dict[str, Scalar] = {}
+
+
+class Schema(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[databases.NAME.schemas.SCHEMA]``."""
+
+    owner: str | None = None
+
+
+class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[databases.NAME.grants]]``: what a role may do in a schema, now and with what is made there later."""
+
+    role: str
+    schema: str
+    tables: list[Literal["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]] = []
+    sequences: list[Literal["USAGE", "SELECT", "UPDATE"]] = []
+    functions: list[Literal["EXECUTE"]] = []
+    create: bool = False
+
+
+class Database(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[databases.NAME]``."""
+
+    owner: str | None = None
+    extensions: list[str] = []
+    schemas: dict[str, Schema] = {}
+    grants: list[Grant] = []
+    settings: dict[str, Scalar] = {}
+    connection_limit: int = -1
+    public_connect: bool = False
+
+
+class Application(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[application]``: what `db.url`, `db.shell` and `db.run` connect to; *host* and *port* as programs see them."""
+
+    database: str | None = None
+    role: str | None = None
+    host: str | None = None
+    port: int | None = None
+
+
+class Migrations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[migrations]``: plain SQL files, the database they go to and the role that owns what they make."""
+
+    folder: str = "migrations"
+    database: str | None = None
+    role: str | None = None
+    search_path: str = "public"
+    lock_timeout: float = 5
+
+
+class Seeds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[seeds]``: the sub-folders of *folder* that this environment loads, in order."""
+
+    folder: str = "seeds"
+    sets: list[str] = []
+
+
+class Backup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[backup]``: where backups lie (on the primary; default: the state folder, or /var/backups/pgcohesion)."""
+
+    folder: str | None = None
+    jobs: int = 2
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health.limits.CHECK]``."""
+
+    warn: float | None = None
+    fail: float | None = None
+
+
+class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health]``. *timeout* in seconds, for each statement."""
+
+    disabled: list[str] = []
+    limits: dict[str, Limits] = {}
+    timeout: float = 10
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole environment."""
+
+    extends: str | None = None
+    description: str = ""
+    protected: bool = False
+    postgresql: PostgreSQL = field(default_factory=PostgreSQL)
+    hosts: dict[str, Host] = {}
+    ssh: Ssh = field(default_factory=Ssh)
+    settings: dict[str, Scalar] = {}
+    hba: list[HbaRule] = []
+    roles: dict[str, Role] = {}
+    databases: dict[str, Database] = {}
+    application: Application = field(default_factory=Application)
+    migrations: Migrations = field(default_factory=Migrations)
+    seeds: Seeds = field(default_factory=Seeds)
+    backup: Backup = field(default_factory=Backup)
+    health: Health = field(default_factory=Health)
+    features: dict[str, bool] = {}
+
+    @property
+    def primary(self) -> tuple[str, Host]:
+        """The name and host of the primary."""
+        return next(((n, h) for n, h in self.hosts.items() if h.role == "primary"), ("localhost", Host()))
+
+    @property
+    def main_database(self) -> str:
+        """The database that tasks work on by default."""
+        return self.application.database or self.migrations.database or next(iter(self.databases), "postgres")

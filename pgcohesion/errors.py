@@ -1,0 +1,153 @@
+"""Every error that pgcohesion raises, and the exit code of each (no other module knows exit codes).
+
+::
+
+    CohesionError                1  the work failed
+     |- UsageError               2  a wrong argument; nothing was tried
+     |- ConfigError              2  the environment's files are wrong; nothing was tried
+     |- Unreachable              3  a host or server does not answer, or does not let us in
+     |- DeadlineExceeded         4  `--timeout` ran out
+     |- Refused                  5  a guard said no
+     |   `- Locked               5  somebody else is at work
+     |- Interrupted            130  Ctrl-C or SIGTERM
+     |- CommandFailed            1  a program ended with an error
+     |- ServerError              1  PostgreSQL refused a statement (has its SQLSTATE)
+     |   `- MigrationFailed      1  the same, in a file: has its line
+     `- ServerDown               3  the environment's PostgreSQL is not running
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+CHANGES_PENDING = 6
+FAILED = 1
+BUG = 1
+
+
+class CohesionError(Exception):
+    """What went wrong, why, and the line that mends it.
+
+    *what* is one line in lower case with names in backticks; *why* and *fix* may have several lines.
+    """
+
+    code: ClassVar[str] = "failed"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what, self.why, self.fix = what, why, fix
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the error as it stands in ``--json``."""
+        return {"code": self.code, "what": self.what, "why": self.why, "fix": self.fix}
+
+
+class UsageError(CohesionError):
+    """A wrong task, option or value."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class ConfigError(CohesionError):
+    """The environment cannot be read; *problems* has each place and reason."""
+
+    code = "config"
+    exit_code = 2
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", problems: Iterable[object] = ()) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.problems = tuple(problems)
+
+
+class Unreachable(CohesionError):
+    """A host or a server does not answer, is not who it should be, or does not let us in."""
+
+    code = "unreachable"
+    exit_code = 3
+
+
+class ServerDown(Unreachable):
+    """PostgreSQL of this environment is not running."""
+
+    code = "server_down"
+
+
+class DeadlineExceeded(CohesionError):
+    """`--timeout` ran out."""
+
+    code = "timeout"
+    exit_code = 4
+
+
+class Refused(CohesionError):
+    """A guard refused."""
+
+    code = "refused"
+    exit_code = 5
+
+
+class Locked(Refused):
+    """Another run holds the lock of this environment."""
+
+    code = "locked"
+
+
+class Interrupted(CohesionError):
+    """Ctrl-C or SIGTERM."""
+
+    code = "interrupted"
+    exit_code = 130
+
+
+class CommandFailed(CohesionError):
+    """A program ended with an error; *status* is its exit status."""
+
+    code = "command_failed"
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", status: int = 1) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.status = status
+
+
+class ServerError(CohesionError):
+    """PostgreSQL refused a statement; *sqlstate* as in appendix A of its manual."""
+
+    code = "server_error"
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", sqlstate: str | None = None) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.sqlstate = sqlstate
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the error as it stands in ``--json``, with its SQLSTATE."""
+        return {**super().as_dict(), "sqlstate": self.sqlstate}
+
+
+class MigrationFailed(ServerError):
+    """A statement of a migration or seed file failed; *why* names file and line."""
+
+    code = "migration_failed"
+
+
+class Stop(KeyboardInterrupt):  # noqa: N818  (not an error: it carries one)
+    """Raised in the main thread by a signal or the deadline.
+
+    It derives from KeyboardInterrupt so that psycopg cancels the statement that runs.
+    """
+
+    def __init__(self, error: CohesionError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return "did you mean `x`? (known: a, b)", the sentence of each fix that names alternatives."""
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    close = get_close_matches(word, names, n=1, cutoff=0.6)
+    listed = f"known: {', '.join(names)}" if names else "there are none"
+    return f"did you mean `{close[0]}`? ({listed})" if close else listed

@@ -1,0 +1,1 @@
+"""A topic a file, a check a function."""
