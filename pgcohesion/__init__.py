@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import plan as plan
     from . import provision as provision
     from . import setup as setup
+    from . import suite as suite
     from . import testing as testing
     from .cli import namespaces as namespaces
     from .cli import remainder as remainder
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from .view import Answer as Answer
 
 _MODULES = (
-    "backup", "database", "dev", "environments", "health", "migrate", "plan", "provision", "setup", "testing",
+    "backup", "database", "dev", "environments", "health", "migrate", "plan", "provision", "setup", "suite", "testing",
 )
 _NAMES = {
     "Answer": "view", "Change": "plan", "CohesionError": "errors", "Config": "config", "Context": "context",

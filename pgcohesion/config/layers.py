@@ -136,12 +136,13 @@ def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for name, value in above.items():
         old = merged.get(name)
-        replaces = not (isinstance(old, dict) and isinstance(value, dict)) or _is_secret(value)
+        replaces = not (isinstance(old, dict) and isinstance(value, dict)) or is_reference(value)
         merged[name] = value if replaces else merge(old, value)  # type: ignore[arg-type]
     return merged
 
 
-def _is_secret(value: dict[str, Any]) -> bool:
+def is_reference(value: dict[str, Any]) -> bool:
+    """Return whether a table is a secret's reference: it is replaced as a whole."""
     return bool(value) and value.keys() <= {"env", "file", "command", "generate"}
 
 

@@ -183,7 +183,7 @@ def explain(loaded: Loaded, key: str) -> Iterator[tuple[str, Any, bool]]:
     known(path)
     holders = [(layer, layer.get(path)) for layer in loaded.layers if layer.get(path) is not None]
     for position, (layer, value) in enumerate(holders):
-        wins = position == len(holders) - 1 or isinstance(value, dict)
+        wins = position == len(holders) - 1 or (isinstance(value, dict) and not layers.is_reference(value))
         yield layer.place(path), value, wins
 
 
@@ -198,7 +198,7 @@ def known(path: Key) -> None:
             hints = get_type_hints(kind)
             if part not in hints:
                 above = dotted(path[:depth])
-                raise UsageError(f"no key `{dotted(path)}`", why=f"`{above or 'an environment'}` has no `{part}`",
+                raise UsageError(f"no key `{dotted(path)}`", why=f"{f'`{above}`' if above else 'an environment'} has no `{part}`",
                                  fix=suggestion(part, hints))
             kind = hints[part]
         elif get_origin(kind) in (dict, list):

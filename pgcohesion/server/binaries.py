@@ -53,17 +53,17 @@ class Account(Struct, frozen=True):
             os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
-def account(root: Path) -> Account:
-    """Return who runs the server: ourselves, or for root the owner of the repo, `postgres` or `nobody`.
+def account(*folders: Path) -> Account:
+    """Return who runs the server: ourselves, or for root (which PostgreSQL refuses) somebody else.
 
-    PostgreSQL refuses to run as root.
+    That is the first owner of *folders* (the data folder, the repo) who is not root, then `postgres` or `nobody`.
     """
     if os.geteuid() != 0:
         return Account(None)
-    owner = root.stat().st_uid
-    with contextlib.suppress(KeyError):
-        if owner != 0:
-            return Account(pwd.getpwuid(owner).pw_name)
+    for folder in folders:
+        with contextlib.suppress(KeyError, FileNotFoundError):
+            if folder.stat().st_uid != 0:
+                return Account(pwd.getpwuid(folder.stat().st_uid).pw_name)
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return Account(pwd.getpwnam(name).pw_name)

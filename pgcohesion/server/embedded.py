@@ -35,18 +35,14 @@ class Embedded:
     def __init__(self, root: Path, env: str, state: Path, config: PostgreSQL) -> None:
         self.root, self.env, self.config = root, env, config
         self.state_folder = state
-        self.account = binaries.account(root)
+        closed = _closed_home(root, env)
+        self.account = binaries.account(state / "data", closed / "data", root)
         self.user = self.account.name
-        self.home = self._home()
+        enters = self.user is None or self.account.may_enter(_existing(state))
+        self.home = state if enters else closed
         self.data = self.home / "data"
 
     # --- where things are ------------------------------------------------------------------------------
-
-    def _home(self) -> Path:
-        if self.user is None or self.account.may_enter(_existing(self.state_folder)):
-            return self.state_folder
-        name = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
-        return binaries.SHARED / f"{self.root.name}-{name}" / self.env
 
     def folder(self) -> str:
         """Return the data folder: the configuration files lie in it."""
@@ -302,6 +298,11 @@ class Embedded:
                      or "HINT" in line or "detail" in line]
             raise CommandFailed(f"`{what}` failed", why="\n".join(lines) or out[-800:],
                                 fix="mend that and run the same command again: nothing was left behind")
+
+
+def _closed_home(root: Path, env: str) -> Path:
+    """Return where things lie when the server's user cannot enter the clone."""
+    return binaries.SHARED / f"{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}" / env
 
 
 def _existing(path: Path) -> Path:

@@ -1,0 +1,23 @@
+"""The environments and their values."""
+
+from __future__ import annotations
+
+import pgcohesion as pg
+
+
+@pg.task(name="list")
+def list_environments(ctx: pg.Context) -> pg.Answer:
+    """List the environments."""
+    return pg.environments.list_environments(ctx)
+
+
+@pg.task(example="inv env.show --env=staging --json")
+def show(ctx: pg.Context) -> pg.Answer:
+    """Show an environment's values after all layers."""
+    return pg.environments.show(ctx)
+
+
+@pg.task(example="inv env.explain settings.work_mem --env=staging", help={"key": "a key, with dots"})
+def explain(ctx: pg.Context, key: str) -> pg.Answer:
+    """Show where a value comes from, layer by layer."""
+    return pg.environments.explain_key(ctx, key)
