@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from .config import Loaded
-from .errors import CohesionError, ConfigError, Refused, Stop
+from .errors import ConfigError, Refused
 from .plan import Applied, Change, Plan, Planned, Run, Sql, Step, WriteFile
 from .redact import Secret
 from .runner import Done, Local, Runner
@@ -165,7 +165,7 @@ class Context:
                 for change in group:
                     self.output.done(change)
                     self.log.info("changed", verb=change.verb, what=change.what)
-        except (CohesionError, Stop):
+        except BaseException:
             rest = len(plan.changes) - done
             self.output.note(f"{done} of {len(plan.changes)} changes were made, {rest} not:"
                              f" `{plan.changes[done].what}` was next; running it again goes on from here")

@@ -11,6 +11,7 @@
      |   `- Locked               5  somebody else is at work
      |- Interrupted            130  Ctrl-C or SIGTERM
      |- CommandFailed            1  a program ended with an error
+     |- NotStarted               1  PostgreSQL does not start
      |- ServerError              1  PostgreSQL refused a statement (has its SQLSTATE)
      |   `- MigrationFailed      1  the same, in a file: has its line
      `- ServerDown               3  the environment's PostgreSQL is not running
@@ -73,6 +74,12 @@ class ServerDown(Unreachable):
     """PostgreSQL of this environment is not running."""
 
     code = "server_down"
+
+
+class NotStarted(CohesionError):
+    """PostgreSQL does not start, or not with this configuration; *why* quotes its log."""
+
+    code = "not_started"
 
 
 class DeadlineExceeded(CohesionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from psycopg import sql
 from ..errors import CohesionError, Refused
 from ..plan import Change, Run, Sql, Step, WriteFile
 from ..server import State
+from ..view import count
 from .facts import Facts
 from .host import FILES, KEPT
 from .values import same, text_of
@@ -20,9 +22,7 @@ if TYPE_CHECKING:
     from ..context import Context
 
 CREATECLUSTER = "/etc/postgresql-common/createcluster.d/pgcohesion.conf"
-FILE_ERRORS = "SELECT sourcefile, sourceline, name, error FROM pg_file_settings WHERE error IS NOT NULL ORDER BY seqno"
 HBA_ERRORS = "SELECT line_number, error FROM pg_hba_file_rules WHERE error IS NOT NULL ORDER BY line_number"
-NEEDS_RESTART = "setting could not be applied"
 PENDING = "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name"
 EFFECTIVE = "SELECT name, setting, unit, vartype, source, sourcefile FROM pg_settings WHERE name = ANY(%(names)s)"
 
@@ -126,7 +126,7 @@ def _file(ctx: Context, name: str, now: str | None, wanted: str) -> Change:
     lines = difflib.unified_diff((now or "").splitlines(), wanted.splitlines(), "on the host", "declared", n=0, lineterm="")
     changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
     plus, minus = (sum(line.startswith(sign) for line in changed) for sign in "+-")
-    detail = "\n".join([f"{plus} lines in, {minus} out", *changed])
+    detail = "\n".join([f"{count(plus, 'line')} in, {minus} out", *changed])
     path = f"{ctx.server.folder()}/{name}"
     return Change("create" if now is None else "alter", f"file {name}", Step(lambda c: _write(c, path, wanted)), detail)
 
@@ -148,8 +148,8 @@ def activate(ctx: Context) -> None:
     Raises CohesionError with file and line of what PostgreSQL refuses; the server keeps running as it was.
     """
     try:
+        _validate(ctx)
         if ctx.server.state() is State.RUNNING:
-            _validate(ctx)
             _reload(ctx)
             pending = [row.name for row in ctx.db.execute(PENDING, database="postgres")]
             if pending:
@@ -166,12 +166,29 @@ def activate(ctx: Context) -> None:
 
 
 def _validate(ctx: Context) -> None:
-    """Ask the server what it thinks of its files, which it has not loaded yet (manual, 52.8 and 52.9)."""
-    found = [f"{row.sourcefile.rpartition('/')[2]}:{row.sourceline}: {row.name}: {row.error}"
-             for row in ctx.db.execute(FILE_ERRORS, database="postgres") if row.error != NEEDS_RESTART]
-    found += [f"pg_hba.conf:{row.line_number}: {row.error}" for row in ctx.db.execute(HBA_ERRORS, database="postgres")]
+    """Let PostgreSQL parse the files that are in place but not loaded (manual, ``postgres -C``; 52.8 pg_hba_file_rules).
+
+    pg_file_settings is not asked: it has the same words for a wrong value and for one that needs a restart.
+    """
+    done = ctx.runner.run(ctx.server.configuration_test(), user=ctx.server.user, check=False)
+    found = [] if done.status == 0 else _complaints(done.stderr, wanted_files(ctx)["postgresql.conf"])
+    if not found and ctx.server.state() is State.RUNNING:
+        found = [f"pg_hba.conf:{row.line_number}: {row.error}" for row in ctx.db.execute(HBA_ERRORS, database="postgres")]
     if found:
         raise CohesionError("PostgreSQL refuses the new configuration", why="\n".join(found))
+
+
+def _complaints(stderr: str, text: str) -> list[str]:
+    """Return the server's complaints with the line of postgresql.conf that each is about."""
+    found = []
+    for line in stderr.splitlines():
+        words = re.sub(r"^.*?(LOG|ERROR|FATAL|HINT|DETAIL|WARNING):\s+", "", line)
+        if "contains errors" in words or not words.strip():
+            continue
+        named = re.search(r'parameter "([\w.]+)"', words)
+        number = next((n for n, row in enumerate(text.splitlines(), 1) if named and row.startswith(f"{named[1]} =")), 0)
+        found.append(f"postgresql.conf:{number}: {words}" if number else words)
+    return found or ["it said nothing"]
 
 
 def _reload(ctx: Context) -> None:

@@ -22,8 +22,8 @@ SCRIPT = r"""
 export LC_ALL=C
 etc=/etc/postgresql/$1/$2
 b() { base64 | tr -d '\n'; }
-say() { printf '%s"%s": "%s"' "$comma" "$1" "$(b)"; comma=', '; }
-printf '{'
+say() { printf ', "%s": "%s"' "$1" "$(b)"; }
+printf '{"schema": ""'
 (. /etc/os-release 2>/dev/null; printf '%s' "$ID $VERSION_ID") | say os
 dpkg-query -W -f '${db:Status-Status} ${Version}' "postgresql-$1" 2>/dev/null | say installed
 apt-cache policy "postgresql-$1" 2>/dev/null | sed -n 's/^ *Candidate: //p' | say candidate

@@ -79,7 +79,7 @@ def failed(done: Done, where: str) -> CommandFailed:
 
 
 READ = """[ -e "$1" ] || exit 44; exec base64 "$1" """
-WRITE = """set -e; umask 077; new=$1.pgcohesion-$$; trap 'rm -f "$new"' EXIT
+WRITE = """set -e; mkdir -p "${1%/*}"; umask 077; new=$1.pgcohesion-$$; trap 'rm -f "$new"' EXIT
 base64 -d >"$new"; chmod "$2" "$new"; mv "$new" "$1"; trap - EXIT"""
 ABSENT = 44
 

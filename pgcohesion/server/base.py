@@ -47,6 +47,9 @@ class Server(Protocol):
     def folder(self) -> str:
         """Return the folder of postgresql.conf and pg_hba.conf."""
 
+    def configuration_test(self) -> list[str]:
+        """Return the command that parses the configuration files as they are on disk, and fails with complaints."""
+
     def tool(self, name: str) -> str:
         """Return the path of a client program of the server's own version."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..config.model import PostgreSQL
 from ..config.secrets import generate
-from ..errors import CommandFailed, ConfigError, Unreachable
+from ..errors import CommandFailed, ConfigError, NotStarted
 from ..redact import Secret
 from . import binaries
 from .base import State
@@ -47,6 +47,10 @@ class Embedded:
     def folder(self) -> str:
         """Return the data folder: the configuration files lie in it."""
         return str(self.data)
+
+    def configuration_test(self) -> list[str]:
+        """Return the command that parses the configuration files."""
+        return [self.tool("postgres"), "-D", str(self.data), "-C", "data_directory"]
 
     def tool(self, name: str) -> str:
         """Return the path of a program."""
@@ -181,7 +185,7 @@ class Embedded:
     def start(self) -> None:
         """Start the server and wait until it accepts connections.
 
-        Raises Unreachable with the end of the server's log when it does not start.
+        Raises NotStarted with the end of the server's log when it does not start.
         """
         if self.state() is State.ABSENT:
             raise ConfigError(f"`{self.env}` has no database yet", fix=f"inv db.setup --env={self.env}")
@@ -192,7 +196,7 @@ class Embedded:
             self._choose_port(again=attempt > 0)
             try:
                 return self._launch()
-            except Unreachable as error:
+            except NotStarted as error:
                 if "already in use" not in error.why or self.config.port or attempt == START_ATTEMPTS - 1:
                     raise
 
@@ -219,13 +223,13 @@ class Embedded:
             time.sleep(pause)
             pause = min(pause * 1.5, 0.05)
 
-    def _not_started(self, offset: int) -> Unreachable:
+    def _not_started(self, offset: int) -> NotStarted:
         with self.log_file.open("rb") as log:
             log.seek(offset)
             text = log.read().decode("utf-8", "replace").strip()
         lines = [line for line in text.splitlines() if "FATAL" in line or "HINT" in line or "ERROR" in line
                  or "could not" in line] or text.splitlines()[-5:]
-        return Unreachable(f"PostgreSQL of `{self.env}` does not start", why="\n".join(lines) or "it said nothing",
+        return NotStarted(f"PostgreSQL of `{self.env}` does not start", why="\n".join(lines) or "it said nothing",
                            fix=f"mend that, then inv db.start --env={self.env}; the whole log: {self.log_file}")
 
     def stop(self) -> None:
@@ -269,7 +273,7 @@ class Embedded:
     def _choose_port(self, *, again: bool) -> None:
         if self.config.port:
             if not _free(self.config.port):
-                raise Unreachable(
+                raise NotStarted(
                     f"port {self.config.port} is taken", why="another program listens there",
                     fix="set postgresql.port to another one, or leave it out: a free one is chosen",
                 )

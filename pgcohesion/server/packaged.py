@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config.model import PostgreSQL
 from ..connections.relay import Relay
-from ..errors import CommandFailed, ServerDown, Unreachable
+from ..errors import NotStarted, ServerDown
 from ..runner import Runner
 from .base import State
 
@@ -39,6 +39,11 @@ class Packaged:
         """Return Debian's data folder."""
         return f"/var/lib/postgresql/{self.config.version}/{self.config.cluster}"
 
+    def configuration_test(self) -> list[str]:
+        """Return the command that parses the configuration files."""
+        return [self.tool("postgres"), "-D", self.data_folder(), "-c", f"config_file={self.folder()}/postgresql.conf",
+                "-C", "data_directory"]
+
     def tool(self, name: str) -> str:
         """Return the path of a program of this version on the host."""
         return f"/usr/lib/postgresql/{self.config.version}/bin/{name}"
@@ -58,7 +63,7 @@ class Packaged:
         if done.status:
             log = self.runner.run(("sh", "-c", LOG_TAIL, "log", str(self.config.version), self.config.cluster),
                                   user="root", check=False)
-            raise Unreachable(
+            raise NotStarted(
                 f"PostgreSQL on `{self.runner.name}` did not {verb}",
                 why=log.stdout.strip() or done.stderr.strip(),
                 fix=f"on {self.runner.name}: journalctl -u {self.unit}",
@@ -110,6 +115,3 @@ class Packaged:
 def down(env: str, why: str) -> ServerDown:
     """Return the error of a server that is not running."""
     return ServerDown(f"PostgreSQL of `{env}` is not running", why=why, fix=f"inv db.start --env={env}")
-
-
-__all__ = ["CommandFailed", "Packaged", "down"]
