@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)  # Invoke turns it off; then nothing of ours is cached
 __path__ = [str(Path(__file__).resolve().with_suffix(""))]
 if __spec__ is not None:
     __spec__.submodule_search_locations = __path__

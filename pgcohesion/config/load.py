@@ -59,14 +59,17 @@ def convert(merged: dict[str, Any], stack: Sequence[Layer], env: str) -> Config:
     except msgspec.ValidationError:
         config = None
     found: list[tuple[Key, str]] = []
-    if config is None:
-        value = _convert(merged, Config, (), found)
-        config = value if isinstance(value, Config) and not found else None
-    if config is not None:
-        found = list(consistent(config))
-    if config is None or found:
-        raise _config_error(env, [_placed(stack, key, reason) for key, reason in found])
-    return config
+    value = _convert(merged, Config, (), found) if config is None else config
+    if isinstance(value, Config):
+        found += consistent(value)
+    if found or not isinstance(value, Config):
+        raise _config_error(env, sorted({_placed(stack, key, reason) for key, reason in found}, key=_position))
+    return value
+
+
+def _position(problem: Problem) -> tuple[str, int]:
+    file, _, line = problem.where.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (problem.where, 0)
 
 
 def _config_error(env: str, problems: Sequence[Problem]) -> ConfigError:
@@ -89,6 +92,7 @@ def _placed(stack: Sequence[Layer], key: Key, reason: str) -> Problem:
 
 # --- one value at a time, to find every problem -------------------------------------------------------
 
+_BAD: Any = object()  # a value that could not be converted; what holds it goes on without
 _WORDS = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list", dict: "a table"}
 
@@ -117,31 +121,25 @@ def _unwrap(kind: Any) -> tuple[Any, bool]:
 def _struct(value: Any, kind: type[Struct], key: Key, found: list[tuple[Key, str]]) -> Any:
     if kind is SecretRef and isinstance(value, str):
         found.append((key, 'a secret is a reference, never a value: { env = "NAME" }, { file = ... } or { command = ... }'))
-        return None
+        return _BAD
     if not isinstance(value, dict):
         found.append((key, f"must be a table, not {_kind(value)}"))
-        return None
+        return _BAD
     hints = get_type_hints(kind)
-    before = len(found)
-    fields: dict[str, Any] = {}
-    for name, item in value.items():
-        if name in hints:
-            fields[name] = _convert(item, hints[name], (*key, name), found)
-        else:
-            found.append(((*key, name), f"unknown key; {suggestion(name, hints)}"))
-    found += [
-        ((*key, f.name), "is missing")
-        for f in msgspec.structs.fields(kind)
-        if f.required and f.name not in value
-    ]
-    return kind(**fields) if len(found) == before else None
+    found += [((*key, name), f"unknown key; {suggestion(name, hints)}") for name in value if name not in hints]
+    fields = {name: _convert(item, hints[name], (*key, name), found) for name, item in value.items() if name in hints}
+    fields = {name: item for name, item in fields.items() if item is not _BAD}
+    required = [field.name for field in msgspec.structs.fields(kind) if field.required]
+    found += [((*key, name), "is missing") for name in required if name not in value]
+    return kind(**fields) if all(name in fields for name in required) else _BAD
 
 
 def _table(value: Any, kind: Any, key: Key, found: list[tuple[Key, str]]) -> Any:
     if not isinstance(value, dict):
         found.append((key, f"must be a table, not {_kind(value)}"))
-        return {}
-    return {name: _convert(item, kind, (*key, name), found) for name, item in value.items()}
+        return _BAD
+    converted = {name: _convert(item, kind, (*key, name), found) for name, item in value.items()}
+    return {name: item for name, item in converted.items() if item is not _BAD}
 
 
 def _list(value: Any, kind: Any, key: Key, found: list[tuple[Key, str]]) -> Any:
@@ -149,8 +147,9 @@ def _list(value: Any, kind: Any, key: Key, found: list[tuple[Key, str]]) -> Any:
         value = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, list):
         found.append((key, f"must be a list, not {_kind(value)}"))
-        return []
-    return [_convert(item, kind, (*key, str(position)), found) for position, item in enumerate(value)]
+        return _BAD
+    converted = [_convert(item, kind, (*key, str(position)), found) for position, item in enumerate(value)]
+    return [item for item in converted if item is not _BAD]
 
 
 def _leaf(value: Any, kind: Any, key: Key, found: list[tuple[Key, str]]) -> Any:
@@ -159,15 +158,16 @@ def _leaf(value: Any, kind: Any, key: Key, found: list[tuple[Key, str]]) -> Any:
     try:
         return msgspec.convert(value, kind, strict=not isinstance(value, str))
     except msgspec.ValidationError:
-        found.append((key, f"must be {_wanted(kind)}, not {_kind(value)}"))
-        return None
+        found.append((key, f"must be {_wanted(kind, value)}"))
+        return _BAD
 
 
-def _wanted(kind: Any) -> str:
+def _wanted(kind: Any, value: Any) -> str:
     choices = get_args(kind)
     if choices and all(isinstance(choice, str) for choice in choices):
         return f"one of {', '.join(choices)}"
-    return _NAMES.get(kind) or " or ".join(_NAMES.get(choice, str(choice)) for choice in choices)
+    names = _NAMES.get(kind) or " or ".join(_NAMES.get(choice, str(choice)) for choice in choices)
+    return f"{names}, not {_kind(value)}"
 
 
 def _kind(value: Any) -> str:

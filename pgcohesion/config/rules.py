@@ -29,10 +29,11 @@ def _server(config: Config) -> Iterator[Found]:
         yield ("postgresql", "version"), "PostgreSQL 14 is the oldest that is supported"
     if postgresql.port is not None and not 1 <= postgresql.port <= 65535:
         yield ("postgresql", "port"), "must be from 1 to 65535"
-    if postgresql.source == "embedded":
-        for name, host in config.hosts.items():
-            if host.ssh:
-                yield ("hosts", name, "ssh"), 'a host over SSH needs postgresql.source = "packages"'
+    for name, host in config.hosts.items():
+        if host.ssh is not None and not host.ssh.strip():
+            yield ("hosts", name, "ssh"), "is empty; leave it out for this machine"
+        if postgresql.source == "embedded" and host.ssh:
+            yield ("hosts", name, "ssh"), 'a host over SSH needs postgresql.source = "packages"'
     primaries = [name for name, host in config.hosts.items() if host.role == "primary"]
     if config.hosts and len(primaries) != 1:
         yield ("hosts",), f"there must be exactly one primary, here are {len(primaries)}"

@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from .database import Database
 from .errors import translate
-from .relay import Relay
 
-__all__ = ["Database", "Relay", "translate"]
+__all__ = ["Database", "translate"]

@@ -7,6 +7,7 @@ own instead of Connection.run, which feeds stdin a character per 10 ms and costs
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import socket
 import threading
@@ -233,7 +234,7 @@ class SSH:
 
 
 def _why(error: Exception) -> str:
-    return str(error) or {"TimeoutError": "no answer in time"}.get(type(error).__name__, type(error).__name__)
+    return re.sub(r"^\[Errno \w+\] ", "", str(error)) or {"TimeoutError": "no answer in time"}.get(type(error).__name__, type(error).__name__)
 
 
 def _known_name(connection: fabric.Connection) -> str:

@@ -38,9 +38,16 @@ class Embedded:
         closed = _closed_home(root, env)
         self.account = binaries.account(state / "data", closed / "data", root)
         self.user = self.account.name
-        enters = self.user is None or self.account.may_enter(_existing(state))
-        self.home = state if enters else closed
+        self.home = self._home(state, closed)
         self.data = self.home / "data"
+
+    def _home(self, state: Path, closed: Path) -> Path:
+        if self.user is None:
+            return state
+        for home in (state, closed):
+            if (home / "data").exists():
+                return home
+        return state if self.account.may_enter(_existing(state)) else closed
 
     # --- where things are ------------------------------------------------------------------------------
 
@@ -151,8 +158,9 @@ class Embedded:
         if self.state() is not State.ABSENT:
             return
         self._prepare(self.home)
-        aside = self.home / "data.partial"
-        shutil.rmtree(aside, ignore_errors=True)
+        for left in self.home.glob("data.partial-*"):  # an initdb whose maker was killed may still write to it
+            shutil.rmtree(left, ignore_errors=True)
+        aside = self.home / f"data.partial-{os.getpid()}"
         password = self._password_file()
         try:
             self._run(self._initdb(aside, password), "initdb")
@@ -263,7 +271,7 @@ class Embedded:
             doomed = self.home / f"data.removed-{os.getpid()}"
             self.data.replace(doomed)
         for folder in self.home.glob("data.*"):
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         """Nothing is open."""
