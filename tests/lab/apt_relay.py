@@ -21,19 +21,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socketserver import TCPServer
 from urllib.parse import quote, unquote
 
 SUITES = ("bookworm", "bookworm-updates", "bookworm-security")
 PORT = 3142
 INDEX_SECONDS = 600
-_HELPER = "/usr/lib/apt/apt-helper"
+_FETCH = "/usr/lib/apt/apt-helper -q -o APT::Sandbox::User=root -o Acquire::Retries=2 download-file"
 _FORMAT = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
 
 
 @dataclass(frozen=True)
 class Source:
-    """One suite of a Debian archive that this machine's apt knows; `slug` names the archive in relay addresses."""
+    """One suite of a Debian archive that this machine's apt knows; `slug` names the archive in the relay."""
 
     slug: str
     uri: str
@@ -103,10 +102,10 @@ def _download(url: str, target: Path) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
-    argv = [_HELPER, "-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=2", "download-file", url, str(part)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    argv, env = [*_FETCH.split(), url, str(part)], {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
-        return 404 if re.search(r"\b404\b", done.stdout + done.stderr) else 504
+        return 404 if re.search(r"^ +404 ", done.stdout + done.stderr, re.MULTILINE) else 504
     os.utime(part)
     part.replace(target)
     return 200
@@ -127,25 +126,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(found)
 
-    do_HEAD = do_GET
-
     def _send(self, file: Path) -> None:
         with file.open("rb") as body:
             self.send_response(200)
             self.send_header("Content-Length", str(os.fstat(body.fileno()).st_size))
             self.end_headers()
-            if self.command == "GET":
-                shutil.copyfileobj(body, self.wfile, 1 << 20)
-
-    def address_string(self) -> str:
-        return str(self.client_address[0])
-
-    def log_message(self, format: str, *args: object) -> None:
-        print(self.address_string(), format % args, flush=True)
+            shutil.copyfileobj(body, self.wfile, 1 << 20)
 
 
 class _Quiet(_Handler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 

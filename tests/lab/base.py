@@ -20,6 +20,10 @@ Acquire::Check-Valid-Until "false";
 Acquire::Check-Date "false";
 Acquire::http::Proxy "DIRECT";
 """
+_UNWANTED = """
+    etc/ssh/ssh_host_* etc/machine-id etc/apt/sources.list etc/update-motd.d/* var/lib/apt/lists/*_*
+    var/cache/apt/archives/*.deb var/log/bootstrap.log
+"""
 # A throw-away host needs no consoles, timers or network set-up, and boots faster without.
 _MASKED = """
     getty@tty1.service console-getty.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
@@ -28,12 +32,17 @@ _MASKED = """
 """
 
 
-def base_tree(state: Path, key: str) -> Path:
-    """The shared tree, whose users take the public `key`; built when it is not there or its recipe changed."""
+def base_tree(state: Path, key: str, *, in_use: bool = False) -> Path:
+    """The shared tree, whose users take the public `key`; built when it is absent or its recipe changed.
+
+    Raises LabError when debootstrap fails, or when the tree must be built anew while hosts stand on it.
+    """
     tree, stamp = state / "base", state / "base.recipe"
     recipe = hashlib.sha256(Path(__file__).read_bytes() + key.encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == recipe:
         return tree
+    if in_use:
+        raise LabError("the recipe of the shared tree changed: take the lab down first")
     stamp.unlink(missing_ok=True)
     remove(tree)
     _bootstrap(state, tree)
@@ -56,11 +65,9 @@ def _bootstrap(state: Path, tree: Path) -> None:
 
 
 def _configure(tree: Path) -> None:
-    for pattern in ("etc/ssh/ssh_host_*", "var/cache/apt/archives/*.deb", "var/lib/apt/lists/*_*", "etc/update-motd.d/*"):
+    for pattern in _UNWANTED.split():
         for file in tree.glob(pattern):
             file.unlink()
-    for name in ("etc/apt/sources.list", "etc/machine-id", "var/log/bootstrap.log"):
-        (tree / name).unlink(missing_ok=True)
     (tree / "etc/apt/apt.conf.d/99lab").write_text(_APT)
     (tree / "etc/ssh/sshd_config.d/lab.conf").write_text(_SSHD)
     (tree / "etc/motd").write_text("")
@@ -76,6 +83,7 @@ def _add_users(tree: Path, key: str) -> None:
         run("chroot", tree, "install", "-d", "-m", "700", "-o", user, "-g", user, f"/home/{user}/.ssh")
         allowed = tree / f"home/{user}/.ssh/authorized_keys"
         allowed.write_text(key)
+        allowed.chmod(0o600)
         run("chroot", tree, "chown", f"{user}:{user}", f"/home/{user}/.ssh/authorized_keys")
     run("chroot", tree, "chpasswd", stdin="ops:ops\n")
     sudoers = tree / "etc/sudoers.d/lab"

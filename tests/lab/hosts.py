@@ -3,7 +3,7 @@
 Each host is a systemd-nspawn container in its own network namespace on a private bridge, with a writable
 overlay on one shared tree. Users: `deploy` (sudo without a password), `ops` (sudo with the password `ops`),
 `nosudo`; all take the lab's key. Hosts have no route out: apt goes through a relay on the bridge, and an
-unreachable route keeps packets for absent hosts on this machine. One lab at a time; whole hosts are thrown away.
+unreachable route, which stays for good, keeps packets for absent hosts on this machine. One lab at a time.
 Overlays are volatile: fsync does nothing inside, so commit latency means nothing here.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -20,8 +21,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 
 from tests.lab import apt_relay, machine
 from tests.lab.base import base_tree
@@ -38,14 +38,18 @@ _RELAY = f"http://{machine.GATEWAY}:{apt_relay.PORT}"
 _KEY = "etc/ssh/ssh_host_ed25519_key"
 # Enters the control groups named before "--" and becomes the rest: so nspawn is never a moment outside them.
 _ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1"; shift; done; shift; exec "$@"'
-_NSPAWN = (
+_ENV = shlex.split(
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "
+    "DEBIAN_FRONTEND=noninteractive"
+)
+_NSPAWN = shlex.split(
     "--quiet --keep-unit --register=no --console=pipe --resolv-conf=off --timezone=off --link-journal=no "
     "--tmpfs=/tmp:mode=1777 --boot quiet systemd.show_status=0"
-).split()
+)
 
 
 def state_dir() -> Path:
-    """Where the lab keeps its tree, apt cache and hosts: PGCOHESION_LAB_DIR, else a folder that outlives reboots."""
+    """Where the lab keeps its tree, apt cache and hosts: PGCOHESION_LAB_DIR, or a folder of its own."""
     return Path(os.environ.get("PGCOHESION_LAB_DIR") or "/var/tmp/pgcohesion-lab")
 
 
@@ -72,15 +76,16 @@ class Host:
         """Whether its container is up."""
         return bool(machine.alive(self._container))
 
-    def exec(self, command: str, *, check: bool = False, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        """Run a shell command inside as root, without ssh. Raises LabError when it fails and `check` is on."""
+    def exec(
+        self, command: str | Sequence[str], *, check: bool = False, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program, or a line of shell, inside as root and without ssh. Errors as in `machine.run`."""
         init = machine.children(machine.alive(self._container))
         if not init:
             raise LabError(f"{self.name} is not running")
         enter = ["nsenter", f"--target={init[0]}", "--mount", "--uts", "--ipc", "--net", "--pid"]
-        clean = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
-        inside = ["LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", command]
-        return run(*enter, *clean, *inside, check=check, timeout=timeout)
+        words = ["sh", "-c", command] if isinstance(command, str) else command
+        return run(*enter, "env", "-i", *_ENV, *words, check=check, timeout=timeout)
 
     def cut(self) -> None:
         """Drop every frame to and from this host, silently."""
@@ -139,7 +144,8 @@ class Host:
         where = ["-D", str(self.root), f"--machine={self._link}", f"--hostname={self.name}"]
         nspawn = ["systemd-nspawn", *where, f"--network-namespace-path={space}", *_NSPAWN]
         argv = ["sh", "-c", _ENTER, "sh", *(str(group / "cgroup.procs") for group in groups), "--", *nspawn]
-        machine.spawn(argv, self._container, env={"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"})
+        with Path(os.devnull).open() as nothing:
+            machine.spawn(argv, self._container, nothing.fileno(), {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"})
 
     def _personalise(self, known: str) -> None:
         etc = self.root / "etc"
@@ -157,11 +163,13 @@ class Host:
         self.trust()
 
     def _await_ssh(self) -> None:
-        wait_for(self._speaks_ssh, BOOT_SECONDS, f"sshd of {self.name}, see {self._container}.log")
+        wait_for(self._speaks_ssh, BOOT_SECONDS, f"sshd of {self.name}")
 
     def _speaks_ssh(self) -> bool:
         if not self.running:
-            raise LabError(f"{self.name} stopped while booting, see {self._container}.log")
+            raise LabError(
+                f"{self.name} stopped while booting: {Path(f'{self._container}.log').read_text()[-2000:]}"
+            )
         try:
             with socket.create_connection((self.address, 22), timeout=1) as ssh:
                 return ssh.recv(4) == b"SSH-"
@@ -185,14 +193,16 @@ class Lab:
         self._kept = self.state / "kept"
         self._held = ExitStack()
 
-    def __enter__(self) -> Lab:
-        self._held.enter_context(machine.lock(self._wait))
-        if not self.keep:
-            self._refuse_kept()
-            self.down()
+    def __enter__(self) -> Self:
+        with ExitStack() as held:
+            held.enter_context(machine.lock(self._wait))
+            if not self.keep:
+                self._refuse_kept()
+                self.down()
+            self._held = held.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._held:
             if not self.keep:
                 self.down()
@@ -210,13 +220,15 @@ class Lab:
     def up(self, names: Sequence[str], layer: Layer = "base") -> list[Host]:
         """Boot the hosts that are not up yet. Layer `pg`: the relay has PostgreSQL's packages at hand."""
         self.state.mkdir(parents=True, exist_ok=True)
-        base = base_tree(self.state, _user_key(self.state))
+        present = {host.name: host for host in self.hosts() if host.running}
+        base = base_tree(self.state, _user_key(self.state), in_use=bool(present))
         machine.network_up()
         _start_relay(self.state)
-        present = {host.name: host for host in self.hosts() if host.running}
         hosts = self._name(names, present)
         known = _etc_hosts([*present.values(), *hosts])
         fresh = [host for host in hosts if host.name not in present]
+        for host in present.values():
+            (host.root / "etc/hosts").write_text(known)
         for host in fresh:
             host.down()
             host._boot(base, known)
@@ -229,7 +241,7 @@ class Lab:
         return hosts
 
     def down(self) -> None:
-        """Tear everything down: no process, mount, namespace, bridge or control group stays; the caches do."""
+        """Tear all down: no process, mount, namespace, bridge or control group stays; the caches do."""
         for host in self.hosts():
             host.down()
         machine.kill(self.state / "relay")
@@ -254,13 +266,13 @@ class Lab:
         if stamp.exists() and stamp.read_text() == PG_PACKAGES:
             return
         download = f"apt-get update -q && apt-get install -q -y --download-only {PG_PACKAGES}"
-        host.exec(f"{download} && apt-get clean && rm -rf /var/lib/apt/lists/*", check=True, timeout=900)
+        host.exec(f"{download} && apt-get clean && rm -rf /var/lib/apt/lists/*_*", check=True, timeout=900)
         stamp.write_text(PG_PACKAGES)
 
 
 def _etc_hosts(hosts: Sequence[Host]) -> str:
-    lines = ["127.0.0.1 localhost", f"{machine.GATEWAY} lab", *(f"{host.address} {host.name}" for host in hosts)]
-    return "".join(f"{line}\n" for line in dict.fromkeys(lines))
+    lines = ["127.0.0.1 localhost", *dict.fromkeys(f"{host.address} {host.name}" for host in hosts)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _kill_children(pid: int) -> None:
@@ -304,4 +316,4 @@ def _start_relay(state: Path) -> None:
         return
     with apt_relay.listen(machine.GATEWAY, apt_relay.PORT, machine.BRIDGE) as listening:
         argv = [sys.executable, apt_relay.__file__, str(state / "apt")]
-        machine.spawn(argv, name, stdin=listening.fileno())
+        machine.spawn(argv, name, listening.fileno())

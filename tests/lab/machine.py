@@ -46,7 +46,8 @@ def missing() -> list[str]:
     if sys.platform != "linux":
         return ["Linux"]
     lacks = [] if _privileged() else ["root with the right to mount"]
-    lacks += sorted({f"package {name}" for tool, name in _PACKAGES.items() if not shutil.which(tool, path=_SBIN)})
+    absent = {package for tool, package in _PACKAGES.items() if not shutil.which(tool, path=_SBIN)}
+    lacks += [f"package {package}" for package in sorted(absent)]
     if not Path(KEYRING).exists():
         lacks.append("package debian-archive-keyring")
     if not any(source.suite == apt_relay.SUITES[0] for source in apt_relay.sources()):
@@ -55,15 +56,23 @@ def missing() -> list[str]:
 
 
 def _privileged() -> bool:
-    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
-    return os.geteuid() == 0 and bool(int(status["CapEff"], 16) & _CAP_SYS_ADMIN)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    granted = next(int(line.split()[1], 16) for line in lines if line.startswith("CapEff:"))
+    return os.geteuid() == 0 and bool(granted & _CAP_SYS_ADMIN)
 
 
-def run(*argv: str | Path, check: bool = True, timeout: float = 60, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command outside. Raises LabError when it fails and `check` is on."""
+def run(
+    *argv: str | Path, check: bool = True, timeout: float = 60, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command outside. Raises LabError after `timeout` s, or when it fails and `check` is on."""
     words = [str(word) for word in argv]
     env = {**os.environ, "PATH": _SBIN, "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=timeout, env=env)
+    try:
+        done = subprocess.run(
+            words, input=stdin, capture_output=True, text=True, check=False, timeout=timeout, env=env
+        )
+    except subprocess.TimeoutExpired:
+        raise LabError(f"{shlex.join(words)}: not done after {timeout:g} s") from None
     if check and done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:]
         raise LabError(f"{shlex.join(words)}: exit {done.returncode}: {said}")
@@ -81,7 +90,7 @@ def wait_for(ready: Callable[[], bool], seconds: float, what: str) -> None:
 
 @contextmanager
 def lock(wait: float) -> Iterator[None]:
-    """One lab at a time on a machine. Raises LabError when another process still has it after `wait` seconds."""
+    """One lab at a time on a machine. Raises LabError when another process has it for over `wait` seconds."""
     with _LOCK.open("a+") as held:
         end = time.monotonic() + wait
         while True:
@@ -102,25 +111,20 @@ def lock(wait: float) -> Iterator[None]:
 # Processes
 
 
-def spawn(argv: list[str], name: Path, *, stdin: int | None = None, env: dict[str, str] | None = None) -> None:
-    """Start a process in a session of its own that outlives this one; its output goes to NAME.log, it to NAME.pid."""
+def spawn(argv: list[str], name: Path, stdin: int, env: dict[str, str] | None = None) -> None:
+    """Start a process that outlives this one, in its own session; its output goes to NAME.log."""
     program = shutil.which(argv[0], path=_SBIN) or argv[0]
     around = {**os.environ, "PATH": _SBIN, **(env or {})}
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    log = (os.POSIX_SPAWN_OPEN, 1, f"{name}.log", flags, 0o600)
-    given = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0) if stdin is None else (os.POSIX_SPAWN_DUP2, stdin, 0)
-    streams = [given, log, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    log = (os.POSIX_SPAWN_OPEN, 1, f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    streams = [(os.POSIX_SPAWN_DUP2, stdin, 0), log, (os.POSIX_SPAWN_DUP2, 1, 2)]
     pid = os.posix_spawn(program, argv, around, file_actions=streams, setsid=True)
     Path(f"{name}.pid").write_text(f"{pid} {_started(pid)}")
 
 
 def alive(name: Path) -> int:
     """The pid of the process that was started with this name, 0 when it is gone."""
-    try:
-        pid, started = Path(f"{name}.pid").read_text().split()
-    except (FileNotFoundError, ValueError):
-        return 0
-    return int(pid) if _started(int(pid)) == started else 0
+    pid = _recorded(name)
+    return 0 if _state(pid) in "ZX" else pid
 
 
 def kill(name: Path) -> None:
@@ -128,18 +132,36 @@ def kill(name: Path) -> None:
     if pid := alive(name):
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not alive(name), 10, f"the end of process {pid}")
+    if pid := _recorded(name):  # a zombie: of this process, or of the init that it will soon have
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
     Path(f"{name}.pid").unlink(missing_ok=True)
 
 
-def _started(pid: int) -> str:
-    """When the process started, in ticks since boot: with it a pid cannot be taken for a later one."""
+def _recorded(name: Path) -> int:
+    """The pid that was noted down, 0 when another process has got it since."""
     try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        pid, started = Path(f"{name}.pid").read_text().split()
+    except (FileNotFoundError, ValueError):
+        return 0
+    return int(pid) if _started(int(pid)) == started else 0
+
+
+def _started(pid: int) -> str:
+    """When the process started, in ticks since boot."""
+    return _stat(pid)[19]
+
+
+def _state(pid: int) -> str:
+    return _stat(pid)[0]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from its state on; a dead one when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return "gone"
-    return "gone" if state in "ZX" else fields[18]
+        return ["X"] * 20
 
 
 def children(pid: int) -> list[int]:
@@ -215,7 +237,8 @@ def _device(name: str) -> bool:
 
 def cgroups(name: str) -> list[Path]:
     """A control group for a host in each hierarchy that systemd uses (one on v2, two on a hybrid)."""
-    tops = [_CGROUPS] if (_CGROUPS / "cgroup.controllers").exists() else [_CGROUPS / "systemd", _CGROUPS / "unified"]
+    unified = (_CGROUPS / "cgroup.controllers").exists()
+    tops = [_CGROUPS] if unified else [_CGROUPS / "systemd", _CGROUPS / "unified"]
     return [top / "pgcohesion-lab" / name for top in tops if top.is_dir()]
 
 
@@ -224,7 +247,7 @@ def drop_cgroups(name: str) -> None:
     for group in cgroups(name):
         for folder, _, _ in os.walk(group, topdown=False):
             with suppress(OSError):
-                os.rmdir(folder)
+                Path(folder).rmdir()
         with suppress(OSError):  # the parent goes with the last host
             group.parent.rmdir()
 
