@@ -63,7 +63,8 @@ class Local:
             aside.chmod(file.mode)
             aside.replace(file.path)
         except OSError as error:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.unlink()
             raise CommandFailed(f"cannot write `{file.path}`", why=str(error)) from error
 
     def pipe(self, argv: Sequence[str], *, user: str | None = None) -> Pipe:
@@ -163,5 +164,7 @@ class LocalPipe:
         """End the program and return its stderr."""
         self.finish()
         end(self._process)
+        assert self._process.stdout
         assert self._process.stderr
-        return self._process.stderr.read().decode("utf-8", "replace")
+        with self._process.stdout, self._process.stderr:
+            return self._process.stderr.read().decode("utf-8", "replace")

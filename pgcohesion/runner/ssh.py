@@ -123,14 +123,15 @@ class SSH:
         errors: list[bytes] = []
         try:
             channel.exec_command(command.encode())
-            reader = threading.Thread(target=lambda: errors.append(_drain(channel.recv_stderr)), daemon=True)
-            reader.start()
-            with contextlib.suppress(OSError):  # the program may end without reading all of it
-                channel.sendall(stdin)
-                channel.shutdown_write()
+            threads = [
+                threading.Thread(target=lambda: errors.append(_drain(channel.recv_stderr)), daemon=True),
+                threading.Thread(target=_feed, args=(channel, stdin), daemon=True),
+            ]
+            for thread in threads:
+                thread.start()
             out = _drain(channel.recv)
-            reader.join()
             status = channel.recv_exit_status()
+            threads[0].join()
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._lost(error) from error
         finally:
@@ -251,6 +252,13 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
 
     def missing_host_key(self, client: object, hostname: str, key: paramiko.PKey) -> Never:
         raise _UnknownKey(f"{key.get_name()} {key.fingerprint}")
+
+
+def _feed(channel: paramiko.Channel, data: bytes) -> None:
+    """Send *data* to a program, which may end without reading all of it."""
+    with contextlib.suppress(OSError):
+        channel.sendall(data)
+        channel.shutdown_write()
 
 
 def _drain(receive: Callable[[int], bytes]) -> bytes:
