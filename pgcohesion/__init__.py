@@ -33,11 +33,29 @@ if TYPE_CHECKING:
     from .view import Answer as Answer
 
 _MODULES = (
-    "backup", "database", "dev", "environments", "health", "migrate", "plan", "provision", "setup", "suite", "testing",
+    "backup",
+    "database",
+    "dev",
+    "environments",
+    "health",
+    "migrate",
+    "plan",
+    "provision",
+    "setup",
+    "suite",
+    "testing",
 )
 _NAMES = {
-    "Answer": "view", "Change": "plan", "CohesionError": "errors", "Config": "config", "Context": "context",
-    "Options": "context", "Plan": "plan", "Runner": "runner", "namespaces": "cli", "open_context": "opening",
+    "Answer": "view",
+    "Change": "plan",
+    "CohesionError": "errors",
+    "Config": "config",
+    "Context": "context",
+    "Options": "context",
+    "Plan": "plan",
+    "Runner": "runner",
+    "namespaces": "cli",
+    "open_context": "opening",
     "remainder": "cli",
     "task": "cli",
 }

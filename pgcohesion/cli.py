@@ -41,7 +41,7 @@ SHARED: dict[str, tuple[Any, str]] = {
 CHANGING = ("dry_run", "yes")
 _ahead: dict[str, Any] = {}  # shared options that stood before the first task
 _broken: dict[str, Exception] = {}
-_root = Path.cwd()
+_roots: list[Path] = []  # the one that tasks.py lies in
 
 
 # --- tasks --------------------------------------------------------------------------------------------
@@ -51,25 +51,49 @@ _root = Path.cwd()
 def task(function: F) -> F: ...
 @overload
 def task(
-    *, name: str = ..., changes: bool = ..., default: bool = ..., example: str = ..., help: Mapping[str, str] = ...,
+    *,
+    name: str = ...,
+    changes: bool = ...,
+    default: bool = ...,
+    example: str = ...,
+    help: Mapping[str, str] = ...,
 ) -> Callable[[F], F]: ...
 def task(
-    function: Callable[..., Any] | None = None, *, name: str = "", changes: bool = False, default: bool = False,
-    example: str = "", help: Mapping[str, str] | None = None,  # noqa: A002  (Invoke's own word)
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str = "",
+    changes: bool = False,
+    default: bool = False,
+    example: str = "",
+    help: Mapping[str, str] | None = None,  # noqa: A002  (Invoke's own word)
 ) -> Any:
     """Make a function of tasks/ a task. Its first parameter is the Context; the others become options.
 
     *changes*: takes the environment's lock, leaves an audit line and has ``--dry-run`` and ``--yes``.
-    *name*: where the function's own would hide a builtin. *default*: runs when only the namespace is typed. *help*: a sentence for each parameter.
+    *name*: where the function's own would hide a builtin. *default*: runs when only the namespace is typed.
+    *help*: a sentence for each parameter.
     """
+
     def make(function: Callable[..., Any]) -> Task[Any]:
-        return _task(function, name or function.__name__.replace("_", "-"), changes=changes, default=default, example=example, help=dict(help or {}))
+        return _task(
+            function,
+            name or function.__name__.replace("_", "-"),
+            changes=changes,
+            default=default,
+            example=example,
+            help=dict(help or {}),
+        )
 
     return make if function is None else make(function)
 
 
 def _task(
-    function: Callable[..., Any], name: str, *, changes: bool, default: bool, example: str,
+    function: Callable[..., Any],
+    name: str,
+    *,
+    changes: bool,
+    default: bool,
+    example: str,
     help: dict[str, str],  # noqa: A002
 ) -> Task[Any]:
     parameters = list(inspect.signature(function).parameters.values())[1:]
@@ -87,7 +111,11 @@ def _task(
     )
     body.__name__, body.__doc__, body.__module__ = function.__name__, function.__doc__, function.__module__
     made: Task[Any] = Task(
-        body, name=name, default=default, auto_shortflags=False, iterable=["set"],
+        body,
+        name=name,
+        default=default,
+        auto_shortflags=False,
+        iterable=["set"],
         positional=[p.name for p in parameters if p.default is p.empty],
         help={**help, **{n.replace("_", "-"): SHARED[n][1] for n in shared}},
     )
@@ -106,21 +134,23 @@ def _invoke_parameter(parameter: inspect.Parameter) -> inspect.Parameter:
 
 
 def _run(
-    function: Callable[..., Any], full: str, parameters: Sequence[inspect.Parameter], values: dict[str, Any],
-    given: dict[str, Any], changes: bool,
+    function: Callable[..., Any],
+    full: str,
+    parameters: Sequence[inspect.Parameter],
+    values: dict[str, Any],
+    given: dict[str, Any],
+    changes: bool,
 ) -> int:
     from .output import Output
     from .session import perform
 
     try:
         options = _options(given)
-        arguments = {
-            p.name: _converted(p, values[p.name]) for p in parameters if values.get(p.name) not in ("", None)
-        }
+        arguments = {p.name: _converted(p, values[p.name]) for p in parameters if values.get(p.name) not in ("", None)}
     except CohesionError as error:
         Output(json=bool(given.get("json"))).failure(given.get("env") or "", full, error)
         return error.exit_code
-    return perform(function, full, _root, options, arguments, changes=changes, check=bool(arguments.get("check")))
+    return perform(function, full, _roots[0], options, arguments, changes=changes, check=bool(arguments.get("check")))
 
 
 def _options(given: Mapping[str, Any]) -> Options:
@@ -143,7 +173,7 @@ def _converted(parameter: inspect.Parameter, value: Any) -> Any:
     return _number(parameter.name.replace("_", "-"), value, kind) if kind else value
 
 
-def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
+def _number(name: str, value: Any, kind: type[int | float]) -> Any:
     try:
         return kind(value)
     except ValueError:
@@ -156,8 +186,7 @@ def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
 
 def namespaces(root: Path) -> Collection:
     """Return a collection with every module of ``<root>/tasks/``; a module that breaks leaves the others usable."""
-    global _root
-    _root = root
+    _roots[:] = [root]
     _adopt()
     collection = Collection()
     for path in sorted((root / "tasks").glob("*.py")):
@@ -182,13 +211,14 @@ class Cohesion(Program):
     """Invoke's Program with shared options in any position, suggestions, and exit codes of ours."""
 
     def _make_parser(self) -> Parser:
-        """Build the parser of the tasks that are named only: building and copying all of them costs a tenth of a start."""
+        """Build the parser of the tasks that are named only; all of them would cost a tenth of a start."""
         words = {*self.core.unparsed, self.args.help.value}
         if self.args.complete.value:
             return super()._make_parser()
         contexts = [
             ParserContext(name=name, aliases=aliases, args=self.collection[name].get_arguments())
-            for name, aliases in self.collection.task_names.items() if words.intersection((name, *aliases))
+            for name, aliases in self.collection.task_names.items()
+            if words.intersection((name, *aliases))
         ]
         return Parser(initial=self.initial_context, contexts=contexts)
 
@@ -211,8 +241,9 @@ class Cohesion(Program):
             flags = [flag for flag in (context.flags if context else {}) if flag.startswith("--")]
             flags = [*flags, *(f"--{name.replace('_', '-')}" for name in ([] if flags else SHARED))]
             where = f"`{context.name}` has no option" if context and context.name else "no option"
-            return UsageError(f"{where} `{token[1].partition('=')[0]}`",
-                              fix=suggestion(token[1].partition("=")[0], flags))
+            return UsageError(
+                f"{where} `{token[1].partition('=')[0]}`", fix=suggestion(token[1].partition("=")[0], flags)
+            )
         if token:
             return _no_task(token[1], sorted(self.collection.task_names))
         missing = re.search(r"'(.*)' did not receive required positional arguments: (.*)", text)
@@ -286,8 +317,10 @@ def _broken_why(space: str) -> str:
     error = _broken[space]
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
     line = getattr(error, "lineno", None) or next(
-        (f.lineno for f in reversed(frames) if Path(f.filename).name == f"{space}.py"), None)
-    return f"tasks/{space.replace('-', '_')}.py{f':{line}' if line else ''} cannot be loaded: {type(error).__name__}: {error}"
+        (f.lineno for f in reversed(frames) if Path(f.filename).name == f"{space}.py"), None
+    )
+    place = f"tasks/{space.replace('-', '_')}.py{f':{line}' if line else ''}"
+    return f"{place} cannot be loaded: {type(error).__name__}: {error}"
 
 
 def _warn_of_broken(words: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from .runner import Done, Local, Runner
 from .server import State
 
 if TYPE_CHECKING:
-    from .config import Config, SecretRef
+    from .config import SecretRef
     from .connections import Database
     from .output import Output
     from .output.logs import Log
@@ -49,8 +49,15 @@ class Context:
     """
 
     def __init__(
-        self, loaded: Loaded, *, options: Options, output: Output, log: Log, task: str = "",
-        runner: Runner | None = None, server: Server | None = None,
+        self,
+        loaded: Loaded,
+        *,
+        options: Options,
+        output: Output,
+        log: Log,
+        task: str = "",
+        runner: Runner | None = None,
+        server: Server | None = None,
     ) -> None:
         self.loaded, self.options, self.output, self.log, self.task = loaded, options, output, log, task
         self.env, self.config, self.root = loaded.env, loaded.config, loaded.root
@@ -88,7 +95,12 @@ class Context:
 
                 key = f"hosts.{name}.sudo_password"
                 self._runner = SSH(
-                    name, host, self.config.ssh, root=self.root, remaining=self.remaining, opening=self.output.note,
+                    name,
+                    host,
+                    self.config.ssh,
+                    root=self.root,
+                    remaining=self.remaining,
+                    opening=self.output.note,
                     password=lambda: self.secret(host.sudo_password, key) if host.sudo_password else None,
                 )
         return self._runner
@@ -113,7 +125,9 @@ class Context:
         if self._database is None:
             from .connections import Database
 
-            self._database = Database(self.server.parameters, self.config.main_database, f"pgcohesion {self.task}".strip())
+            self._database = Database(
+                self.server.parameters, self.config.main_database, f"pgcohesion {self.task}".strip()
+            )
         return self._database
 
     def running(self) -> None:
@@ -122,8 +136,9 @@ class Context:
 
         state = self.server.state()
         if state is State.ABSENT:
-            raise ConfigError(f"`{self.env}` has no database yet", why="it was never set up",
-                              fix=f"inv db.setup --env={self.env}")
+            raise ConfigError(
+                f"`{self.env}` has no database yet", why="it was never set up", fix=f"inv db.setup --env={self.env}"
+            )
         if state is State.STOPPED:
             raise down(self.env, "it is stopped")
 
@@ -167,8 +182,10 @@ class Context:
                     self.log.info("changed", verb=change.verb, what=change.what)
         except BaseException:
             rest = len(plan.changes) - done
-            self.output.note(f"{done} of {len(plan.changes)} changes were made, {rest} not:"
-                             f" `{plan.changes[done].what}` was next; running it again goes on from here")
+            self.output.note(
+                f"{done} of {len(plan.changes)} changes were made, {rest} not:"
+                f" `{plan.changes[done].what}` was next; running it again goes on from here"
+            )
             raise
         return Applied(plan, time.monotonic() - started, next=next)
 
@@ -189,8 +206,11 @@ class Context:
         actions = [change.action for change in group if isinstance(change.action, Sql)]
         first = actions[0]
         connection = self.db.connection(first.database or "postgres", first.role)
-        execute(connection, [(change.what, a.statement) for change, a in zip(group, actions, strict=True)],
-                transaction=first.transaction)
+        execute(
+            connection,
+            [(change.what, a.statement) for change, a in zip(group, actions, strict=True)],
+            transaction=first.transaction,
+        )
 
     def _guard(self, plan: Plan) -> None:
         guarded = self.config.protected or (plan.destroys and self.env not in UNGUARDED)
@@ -201,8 +221,11 @@ class Context:
             raise Refused(f"`--yes {self.options.yes}` does not name `{self.env}`", fix=f"if you mean it: {flag}")
         reason = "the environment is protected" if self.config.protected else "it destroys data"
         if not self.output.interactive:
-            raise Refused(f"`{self.env}` is not changed without a word", why=f"{reason}, and there is no terminal to ask at",
-                          fix=f"look at it with --dry-run, then add {flag}")
+            raise Refused(
+                f"`{self.env}` is not changed without a word",
+                why=f"{reason}, and there is no terminal to ask at",
+                fix=f"look at it with --dry-run, then add {flag}",
+            )
         self.output.plan(plan.changes)
         if self.output.confirm(f"{reason}. Type `{self.env}` to go on: ") != self.env:
             raise Refused("nothing was changed", why=f"`{self.env}` was not typed")

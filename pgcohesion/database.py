@@ -15,7 +15,7 @@ from .errors import ConfigError, UsageError
 from .plan import Applied, Change, Plan, Planned, Step
 from .redact import Secret
 from .server import State
-from .view import Answer, Grade, Table, Text, View, size, span
+from .view import Answer, Grade, Table, Text, View, count, size, span
 
 if TYPE_CHECKING:
     from .context import Context
@@ -39,7 +39,7 @@ class Status(Answer, frozen=True):
     uptime: float = 0
     sessions: int = 0
     role: str = "primary"
-    databases: dict[str, int] = {}
+    databases: dict[str, int] = {}  # noqa: RUF012  (msgspec copies it)
     missing: tuple[str, ...] = ()
 
     @property
@@ -51,12 +51,19 @@ class Status(Answer, frozen=True):
         """Return a row a database, and the state as the verdict."""
         if self.state is not State.RUNNING:
             task = "setup" if self.state is State.ABSENT else "start"
-            return View(verdict=f"{self.state} on {self.host}", grade=Grade.FAIL, next=f"inv db.{task} --env={self.env}")
+            return View(
+                verdict=f"{self.state} on {self.host}", grade=Grade.FAIL, next=f"inv db.{task} --env={self.env}"
+            )
         rows = [(name, size(number)) for name, number in self.databases.items() if name != "postgres"]
         rows += [(name, "missing") for name in self.missing]
-        verdict = f"running, PostgreSQL {self.version} on {self.host}, {self.role}, up {span(self.uptime)}, {self.sessions} sessions"
-        return View((Table(("database", "size"), tuple(rows)),), verdict, Grade.FAIL if self.missing else Grade.OK,
-                    next=f"inv db.setup --env={self.env}" if self.missing else "")
+        verdict = f"running, PostgreSQL {self.version} on {self.host}, {self.role}, up {span(self.uptime)}"
+        verdict += f", {count(self.sessions, 'session')}"
+        return View(
+            (Table(("database", "size"), tuple(rows)),),
+            verdict,
+            Grade.FAIL if self.missing else Grade.OK,
+            next=f"inv db.setup --env={self.env}" if self.missing else "",
+        )
 
 
 def status(ctx: Context) -> Status:
@@ -66,15 +73,28 @@ def status(ctx: Context) -> Status:
         return Status(ctx.env, state, ctx.host)
     (row,) = ctx.db.execute(FACTS, database="postgres")
     missing = tuple(name for name in ctx.config.databases if name not in row.sizes)
-    return Status(ctx.env, state, ctx.host, row.version, row.uptime, row.sessions,
-                  "replica" if row.in_recovery else "primary", row.sizes, missing)
+    return Status(
+        ctx.env,
+        state,
+        ctx.host,
+        row.version,
+        row.uptime,
+        row.sessions,
+        "replica" if row.in_recovery else "primary",
+        row.sizes,
+        missing,
+    )
 
 
 def start(ctx: Context) -> Planned | Applied:
     """Start the server unless it runs."""
     if ctx.server.state() is State.ABSENT:
         ctx.running()
-    steps = [] if ctx.server.state() is State.RUNNING else [Change("run", "start the server", Step(lambda c: c.server.start()))]
+    steps = (
+        []
+        if ctx.server.state() is State.RUNNING
+        else [Change("run", "start the server", Step(lambda c: c.server.start()))]
+    )
     return ctx.apply(Plan(ctx.env, tuple(steps)))
 
 
@@ -166,7 +186,11 @@ def exported(ctx: Context, role: str = "") -> dict[str, str]:
     host, port = ctx.server.address()
     secret = f":{quote(password.reveal(), safe='')}" if password else ""
     values = {
-        "PGHOST": host, "PGPORT": str(port), "PGDATABASE": database, "PGUSER": name, "PGCOHESION_ENV": ctx.env,
+        "PGHOST": host,
+        "PGPORT": str(port),
+        "PGDATABASE": database,
+        "PGUSER": name,
+        "PGCOHESION_ENV": ctx.env,
         "DATABASE_URL": f"postgresql://{quote(name, safe='')}{secret}@{host}:{port}/{quote(database, safe='')}",
     }
     return {**values, "PGPASSWORD": password.reveal()} if password else values
@@ -177,7 +201,9 @@ def run(ctx: Context, command: Sequence[str], role: str = "") -> int:
     if not command:
         raise UsageError("there is nothing to run", fix="inv db.run -- python script.py")
     if shutil.which(command[0]) is None:
-        raise UsageError(f"there is no program `{command[0]}`", why="it is not on PATH", fix="inv db.run -- /path/to/program")
+        raise UsageError(
+            f"there is no program `{command[0]}`", why="it is not on PATH", fix="inv db.run -- /path/to/program"
+        )
     return _foreground(command, exported(ctx, role))
 
 
@@ -188,8 +214,12 @@ def shell(ctx: Context, role: str = "") -> int:
     if role in ("", "postgres"):
         ctx.running()
         parameters = ctx.server.parameters()
-        values = {"PGHOST": parameters["host"], "PGPORT": parameters["port"], "PGUSER": parameters["user"],
-                  "PGDATABASE": ctx.config.main_database}
+        values = {
+            "PGHOST": parameters["host"],
+            "PGPORT": parameters["port"],
+            "PGUSER": parameters["user"],
+            "PGDATABASE": ctx.config.main_database,
+        }
         values |= {"PGPASSWORD": parameters["password"]} if "password" in parameters else {}
     else:
         values = exported(ctx, role)

@@ -45,7 +45,9 @@ class Examined(Answer, frozen=True):
         """Return a line a finding, the worst last."""
         order = (Grade.OK, Grade.SKIPPED, Grade.UNKNOWN, Grade.WARN, Grade.FAIL)
         ranked = sorted(self.findings, key=lambda finding: order.index(finding.grade))
-        lines = tuple(Line(f.text, grade=f.grade, details=tuple(f"fix: {part}" for part in f.fix.splitlines())) for f in ranked)
+        lines = tuple(
+            Line(f.text, grade=f.grade, details=tuple(f"fix: {part}" for part in f.fix.splitlines())) for f in ranked
+        )
         bad = [f for f in self.findings if f.grade in (Grade.WARN, Grade.FAIL)]
         verdict = f"{count(len(bad), 'thing')} to mend" if bad else "this machine has all that is needed"
         return View(lines, verdict, Grade.FAIL if self.failed else Grade.WARN if bad else Grade.OK)
@@ -69,7 +71,11 @@ def _python(ctx: Context) -> Iterator[Finding]:
 def _disk(ctx: Context) -> Iterator[Finding]:
     free = shutil.disk_usage(ctx.root).free
     grade = Grade.OK if free > ROOM_FOR_A_CLUSTER else Grade.FAIL
-    yield Finding(grade, f"{size(free)} are free for data", "" if grade is Grade.OK else f"free {size(ROOM_FOR_A_CLUSTER)} on {ctx.root}")
+    yield Finding(
+        grade,
+        f"{size(free)} are free for data",
+        "" if grade is Grade.OK else f"free {size(ROOM_FOR_A_CLUSTER)} on {ctx.root}",
+    )
     if not os.access(ctx.root, os.W_OK):
         yield Finding(Grade.FAIL, f"`{ctx.root}` is not writable", "make it writable, or clone elsewhere")
 
@@ -88,7 +94,11 @@ def _embedded(ctx: Context) -> Iterator[Finding]:
     who = f", run as `{user}` because PostgreSQL refuses root" if user else ""
     done = ctx.runner.run((str(folder), "--version"), user=user, check=False)
     if done.status:
-        yield Finding(Grade.FAIL, f"PostgreSQL does not run: {done.stderr.strip()[:200]}", "name an installed one in postgresql.bin")
+        yield Finding(
+            Grade.FAIL,
+            f"PostgreSQL does not run: {done.stderr.strip()[:200]}",
+            "name an installed one in postgresql.bin",
+        )
         return
     yield Finding(Grade.OK, f"{done.stdout.strip().removeprefix('postgres ')}{who}")
     state = ctx.server.state()
@@ -99,14 +109,17 @@ def _embedded(ctx: Context) -> Iterator[Finding]:
 def _secrets(ctx: Context) -> Iterator[Finding]:
     dotenv = ctx.root / "environments" / f"{ctx.env}.env"
     if dotenv.exists() and dotenv.stat().st_mode & 0o077:
-        yield Finding(Grade.WARN, f"environments/{ctx.env}.env can be read by others", f"chmod 600 environments/{ctx.env}.env")
+        yield Finding(
+            Grade.WARN, f"environments/{ctx.env}.env can be read by others", f"chmod 600 environments/{ctx.env}.env"
+        )
     for name, role in ctx.config.roles.items():
         if role.password is not None:
             try:
                 ctx.secret(role.password, f"roles.{name}.password")
             except CohesionError as error:
-                yield Finding(Grade.FAIL, f"{error.what}: {error.why}",
-                              f"{error.fix}, in environments/{ctx.env}.env for example")
+                yield Finding(
+                    Grade.FAIL, f"{error.what}: {error.why}", f"{error.fix}, in environments/{ctx.env}.env for example"
+                )
 
 
 def _hosts(ctx: Context) -> Iterator[Finding]:
@@ -135,7 +148,7 @@ class Onboarded(Answer, frozen=True):
         env = self.ready.env
         where = f" --env={env}" if env != "development" else ""
         steps = (
-            f"inv db.shell{where}          a psql in it; try: SELECT * FROM bill_overview LIMIT 5;",
+            f"inv db.shell{where}            psql on it",
             f"inv db.run{where} -- CMD     run your program with DATABASE_URL and PG* set",
             "inv migrate.new NAME    write a migration, then inv migrate.up",
             f"inv health.check{where}      what is unhealthy, and how to mend it",
@@ -143,7 +156,14 @@ class Onboarded(Answer, frozen=True):
             "inv --list              everything else",
         )
         shown = self.ready.view()
-        blocks = (Line(""), *shown.blocks, Line(""), Line("From here:"), *(Line(f"  {step}") for step in steps), Line(""))
+        blocks = (
+            Line(""),
+            *shown.blocks,
+            Line(""),
+            Line("From here:"),
+            *(Line(f"  {step}") for step in steps),
+            Line(""),
+        )
         return View(blocks, shown.verdict, shown.grade)
 
 
@@ -156,11 +176,16 @@ def onboard(ctx: Context) -> Answer:
     for finding in examined.findings:
         if finding.grade is Grade.FAIL:
             raise CohesionError(finding.text, fix=finding.fix)
-    tables = len(list((ctx.root / config.migrations.folder).glob("*.sql")))
-    where = "an embedded PostgreSQL, in .pgcohesion/ of this clone" if config.postgresql.source == "embedded" else ctx.host
+    files = len(list((ctx.root / config.migrations.folder).glob("*.sql")))
+    where = (
+        "an embedded PostgreSQL, in .pgcohesion/ of this clone" if config.postgresql.source == "embedded" else ctx.host
+    )
     note(f"This sets up `{ctx.env}`: {where}.")
-    note(f"environments/{ctx.env}.toml declares it: {count(len(config.roles), 'role')}, {count(len(config.databases), 'database')}"
-         f" ({', '.join(config.databases)}). Its schema is in {config.migrations.folder}/ ({count(tables, 'file')}),"
-         f" its data in {config.seeds.folder}/. Each line below is a change; a second run has none.")
+    roles, databases = count(len(config.roles), "role"), ", ".join(config.databases)
+    note(
+        f"environments/{ctx.env}.toml declares it: {roles} and the database {databases}. Its schema is in"
+        f" {config.migrations.folder}/ ({count(files, 'file')}), its data in {config.seeds.folder}/."
+        " Each line below is a change; a second run has none."
+    )
     done = setup.setup(ctx)
     return done if isinstance(done, Planned) else Onboarded(done)

@@ -40,12 +40,19 @@ class Listed(Answer, frozen=True):
     def view(self) -> View:
         """Return a row an environment; a star marks the one in use."""
         rows = tuple(
-            (("* " if row.name == self.current else "  ") + row.name, ", ".join(row.hosts) or "this machine",
-             "yes" if row.protected else "", row.problem or row.description)
+            (
+                ("* " if row.name == self.current else "  ") + row.name,
+                ", ".join(row.hosts) or "this machine",
+                "yes" if row.protected else "",
+                row.problem or row.description,
+            )
             for row in self.environments
         )
-        return View((Table(("  environment", "hosts", "protected", "what"), rows),), count(len(rows), "environment"),
-                    Grade.FAIL if self.failed else Grade.OK)
+        return View(
+            (Table(("  environment", "hosts", "protected", "what"), rows),),
+            count(len(rows), "environment"),
+            Grade.FAIL if self.failed else Grade.OK,
+        )
 
 
 def list_environments(ctx: Context) -> Listed:
@@ -100,8 +107,11 @@ def show(ctx: Context) -> Shown:
 def _present(value: Any) -> Any:
     """Drop what is not set: None, and the empty tables and lists of defaults."""
     if isinstance(value, dict):
-        return {k: _present(v) for k, v in value.items() if v is not None and v not in ({}, [], "")
-                and not (k == "generate" and v is False)}
+        return {
+            k: _present(v)
+            for k, v in value.items()
+            if v is not None and v not in ({}, [], "") and not (k == "generate" and v is False)
+        }
     return [_present(item) for item in value] if isinstance(value, list) else value
 
 
@@ -132,6 +142,9 @@ def explain_key(ctx: Context, key: str) -> Explained:
     sources = tuple(Source(place, _literal(value), wins) for place, value, wins in explain(ctx.loaded, key))
     value: Any = to_builtins(ctx.config)
     for part in key.split("."):
-        value = value[int(part)] if isinstance(value, list) and part.isdigit() else (
-            value.get(part) if isinstance(value, dict) else None)
+        value = (
+            value[int(part)]
+            if isinstance(value, list) and part.isdigit()
+            else (value.get(part) if isinstance(value, dict) else None)
+        )
     return Explained(key, sources, "not set" if value is None else _literal(_present(value)))

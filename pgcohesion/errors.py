@@ -139,7 +139,7 @@ class MigrationFailed(ServerError):
     code = "migration_failed"
 
 
-class Stop(KeyboardInterrupt):  # noqa: N818  (not an error: it carries one)
+class Stop(KeyboardInterrupt):
     """Raised in the main thread by a signal or the deadline.
 
     It derives from KeyboardInterrupt so that psycopg cancels the statement that runs.

@@ -42,8 +42,11 @@ def local_lock(folder: Path, env: str, task: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise ConfigError(f"cannot write to `{folder}`", why=str(error),
-                          fix="make the folder writable, or run as the user that owns it") from error
+        raise ConfigError(
+            f"cannot write to `{folder}`",
+            why=str(error),
+            fix="make the folder writable, or run as the user that owns it",
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,5 +90,8 @@ def _beat(pipe: Pipe, ended: threading.Event) -> None:
 
 
 def _locked(env: str, holder: str) -> Locked:
-    return Locked(f"another run works on `{env}`", why=f"the lock is held by {holder or 'another process'}",
-                  fix="wait until it has ended, then run the same command again")
+    return Locked(
+        f"another run works on `{env}`",
+        why=f"the lock is held by {holder or 'another process'}",
+        fix="wait until it has ended, then run the same command again",
+    )

@@ -23,8 +23,11 @@ def find_root(start: Path | None = None) -> Path:
     for folder in (here, *here.parents):
         if (folder / "environments" / "base.toml").is_file():
             return folder
-    raise ConfigError("there is no pgcohesion repo here", why=f"no environments/base.toml in {here} or above it",
-                      fix="change into the repo, or set PGCOHESION_ROOT")
+    raise ConfigError(
+        "there is no pgcohesion repo here",
+        why=f"no environments/base.toml in {here} or above it",
+        fix="change into the repo, or set PGCOHESION_ROOT",
+    )
 
 
 def open_context(env: str | None = None, *, root: Path | None = None, **parts: Any) -> Context:

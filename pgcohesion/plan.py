@@ -14,7 +14,7 @@ from msgspec import Struct
 from .view import Answer, Line, View
 
 if TYPE_CHECKING:
-    from psycopg.sql import Composable
+    from psycopg.sql import SQL, Composed
 
     from .context import Context
 
@@ -28,7 +28,7 @@ class Sql(Struct, frozen=True):
     ``transaction=False`` (CREATE DATABASE and its like).
     """
 
-    statement: Composable
+    statement: SQL | Composed
     database: str | None = None
     role: str | None = None
     transaction: bool = True

@@ -6,7 +6,7 @@ import re
 
 MASK = "***"
 _seen: set[str] = set()
-_pattern: re.Pattern[str] | None = None
+_patterns: list[re.Pattern[str]] = []  # one, of all that was seen
 
 
 class Secret:
@@ -44,16 +44,17 @@ def remember(value: str) -> None:
     """
     from urllib.parse import quote
 
-    global _pattern
     quoted = value.replace("'", "''")
     forms = {value, quoted, quoted.replace("\\", "\\\\"), quote(value, safe=""), repr(value)[1:-1]}
     forms |= {line for form in tuple(forms) for line in form.splitlines()}
     new = {form for form in forms if len(form) >= 4} - _seen
     if new:
         _seen.update(new)
-        _pattern = re.compile("|".join(re.escape(form) for form in sorted(_seen, key=len, reverse=True)))
+        _patterns[:] = [re.compile("|".join(re.escape(form) for form in sorted(_seen, key=len, reverse=True)))]
 
 
 def redact(text: str) -> str:
     """Return *text* with every remembered secret masked."""
-    return _pattern.sub(MASK, text) if _pattern else text
+    for pattern in _patterns:
+        text = pattern.sub(MASK, text)
+    return text

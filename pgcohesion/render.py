@@ -38,21 +38,29 @@ def quote_hba(name: str) -> str:
 def render(folder: Path, template: str, values: Mapping[str, Any]) -> str:
     """Render ``<folder>/<template>``. Raises ConfigError with the template's line."""
     environment = jinja2.Environment(  # noqa: S701  (configuration files, not HTML)
-        loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(setting=quote_setting, hba=quote_hba)
     try:
         return environment.get_template(template).render(values)
     except jinja2.TemplateSyntaxError as error:
-        raise ConfigError(f"the template `{template}` is broken", why=f"templates/{error.name}:{error.lineno}: {error.message}",
-                          fix="mend the template") from error
+        raise ConfigError(
+            f"the template `{template}` is broken",
+            why=f"templates/{error.name}:{error.lineno}: {error.message}",
+            fix="mend the template",
+        ) from error
     except jinja2.TemplateNotFound as error:
         raise ConfigError(f"there is no template `{error}`", fix=f"create templates/{error}") from error
     except jinja2.UndefinedError as error:
-        raise ConfigError(f"the template `{template}` uses something undefined",
-                          why=f"templates/{template}:{_line(error)}: {error}",
-                          fix="define it in the environment's file, or take it out of the template") from error
+        raise ConfigError(
+            f"the template `{template}` uses something undefined",
+            why=f"templates/{template}:{_line(error)}: {error}",
+            fix="define it in the environment's file, or take it out of the template",
+        ) from error
 
 
 def _line(error: Exception) -> int:

@@ -36,8 +36,14 @@ GRACE_AFTER_DEADLINE = 3.0
 
 
 def perform(
-    function: Callable[..., Any], task: str, root: Path, options: Options, arguments: Mapping[str, Any], *,
-    changes: bool = False, check: bool = False, needs_env: bool = True,
+    function: Callable[..., Any],
+    task: str,
+    root: Path,
+    options: Options,
+    arguments: Mapping[str, Any],
+    *,
+    changes: bool = False,
+    check: bool = False,
 ) -> int:
     """Run a task's function and print its answer or its error. Returns the exit code."""
     output = Output(json=options.json, quiet=options.quiet, verbose=options.verbose)
@@ -45,7 +51,7 @@ def perform(
     log = configure(verbose=options.verbose, env=options.env, task=task, run_id=run_id)
     try:
         with _signals(task, options):
-            loaded = load(root, options.env, sets=options.set) if needs_env else load(root, options.env)
+            loaded = load(root, options.env, sets=options.set)
             ctx = Context(loaded, options=options, output=output, log=log, task=task)
             try:
                 exclusive = changes and not options.dry_run
@@ -113,15 +119,22 @@ def _signals(task: str, options: Options) -> Iterator[None]:
             _leave(Interrupted.exit_code)
         stopping = True
         name = signal.Signals(number).name
-        raise Stop(Interrupted(f"`{task}` was interrupted ({name})", fix="run the same command again: it goes on from there"))
+        raise Stop(
+            Interrupted(f"`{task}` was interrupted ({name})", fix="run the same command again: it goes on from there")
+        )
 
     def deadline(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGALRM, lambda *_: _leave(DeadlineExceeded.exit_code, f"error: `{task}` hung after its timeout\n"))
+        signal.signal(
+            signal.SIGALRM, lambda *_: _leave(DeadlineExceeded.exit_code, f"error: `{task}` hung after its timeout\n")
+        )
         signal.setitimer(signal.ITIMER_REAL, GRACE_AFTER_DEADLINE)
-        raise Stop(DeadlineExceeded(
-            f"`{task}` did not end within {options.timeout:g} s",
-            why="`--timeout` ran out; what had been done stays, the rest was not", fix="run the same command again, with more time",
-        ))
+        raise Stop(
+            DeadlineExceeded(
+                f"`{task}` did not end within {options.timeout:g} s",
+                why="`--timeout` ran out; what had been done stays, the rest was not",
+                fix="run the same command again, with more time",
+            )
+        )
 
     old = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     old[signal.SIGALRM] = signal.signal(signal.SIGALRM, deadline)
@@ -151,8 +164,14 @@ def _leave(code: int, message: str = "") -> None:
 def _audit(ctx: Context, run_id: str) -> Iterator[None]:
     """Leave a line at the start and the end of a changing task in ``.pgcohesion/audit.jsonl``."""
     started = time.monotonic()
-    line = {"run_id": run_id, "env": ctx.env, "task": ctx.task, "host": ctx.host, "who": whoami(ctx.task),
-            "command": redact(" ".join(sys.argv[1:]))}
+    line = {
+        "run_id": run_id,
+        "env": ctx.env,
+        "task": ctx.task,
+        "host": ctx.host,
+        "who": whoami(ctx.task),
+        "command": redact(" ".join(sys.argv[1:])),
+    }
     _append(ctx, {**line, "event": "start"})
     result = "ok"
     try:

@@ -37,7 +37,9 @@ class Ready(Answer, frozen=True):
         """Return findings, how to connect, and one verdict for both."""
         blocks = (*self.report.findings(), Line(f"connect: {self.connect}"))
         grade = Grade.FAIL if self.failed else Grade.OK
-        return View(blocks, f"{self.applied.summary}; {self.report.verdict}", grade, next=f"inv db.shell --env={self.env}")
+        return View(
+            blocks, f"{self.applied.summary}; {self.report.verdict}", grade, next=f"inv db.shell --env={self.env}"
+        )
 
 
 def plan(ctx: Context) -> Plan:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct, to_builtins
 
 
-class Grade(str, Enum):
+class Grade(StrEnum):
     """How good something is."""
 
     OK = "ok"
@@ -21,9 +21,6 @@ class Grade(str, Enum):
     FAIL = "fail"
     UNKNOWN = "unknown"
     SKIPPED = "skipped"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class Line(Struct, frozen=True):

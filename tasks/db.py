@@ -56,7 +56,9 @@ def url(ctx: pg.Context, role: str = "", reveal: bool = False) -> pg.Answer:
     return pg.database.url(ctx, role, reveal=reveal)
 
 
-@pg.task(example="inv db.run -- python my_script.py", help={"role": "the role to connect as (default: the application's)"})
+@pg.task(
+    example="inv db.run -- python my_script.py", help={"role": "the role to connect as (default: the application's)"}
+)
 def run(ctx: pg.Context, role: str = "") -> int:
     """Run a program with the connection exported: -- CMD ..."""
     return pg.database.run(ctx, pg.remainder(), role)

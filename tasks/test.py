@@ -6,8 +6,9 @@ import pgcohesion as pg
 
 
 @pg.task(
-    default=True, example="inv test --tier unit", help={"tier": "unit, cli, arch, pg, ssh or lab, with commas (default: all)",
-                                                        "only": "a pytest -k expression"},
+    default=True,
+    example="inv test --tier unit",
+    help={"tier": "unit, cli, arch, pg, ssh or lab, with commas (default: all)", "only": "a pytest -k expression"},
 )
 def run(ctx: pg.Context, tier: str = "", only: str = "") -> int:
     """Run the tests, linters and type checks: -- PYTEST-OPTIONS ..."""

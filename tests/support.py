@@ -38,8 +38,15 @@ class Project:
     ) -> subprocess.CompletedProcess[str]:
         """Run `inv WORDS` to its end."""
         return subprocess.run(
-            self.command(*words), cwd=self.root, env=self.environment(**(env or {})), text=True, timeout=timeout,
-            input=stdin, stdin=subprocess.DEVNULL if stdin is None else None, capture_output=True, check=False,
+            self.command(*words),
+            cwd=self.root,
+            env=self.environment(**(env or {})),
+            text=True,
+            timeout=timeout,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            check=False,
         )
 
     def json(self, *words: str, **how: Any) -> dict[str, Any]:

@@ -8,6 +8,18 @@ from .model import Config, Database, Grant, HbaRule, Host, Role, Scalar, SecretR
 from .problems import Problem
 
 __all__ = [
-    "Config", "Database", "Grant", "HbaRule", "Host", "Layer", "Loaded", "Problem", "Role", "Scalar",
-    "SecretRef", "explain", "load", "names",
+    "Config",
+    "Database",
+    "Grant",
+    "HbaRule",
+    "Host",
+    "Layer",
+    "Loaded",
+    "Problem",
+    "Role",
+    "Scalar",
+    "SecretRef",
+    "explain",
+    "load",
+    "names",
 ]

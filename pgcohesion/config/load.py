@@ -94,7 +94,14 @@ def _placed(stack: Sequence[Layer], key: Key, reason: str) -> Problem:
 
 _BAD: Any = object()  # a value that could not be converted; what holds it goes on without
 _WORDS = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
-_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list", dict: "a table"}
+_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "a table",
+}
 
 
 def _convert(value: Any, kind: Any, key: Key, found: list[tuple[Key, str]]) -> Any:
@@ -120,7 +127,9 @@ def _unwrap(kind: Any) -> tuple[Any, bool]:
 
 def _struct(value: Any, kind: type[Struct], key: Key, found: list[tuple[Key, str]]) -> Any:
     if kind is SecretRef and isinstance(value, str):
-        found.append((key, 'a secret is a reference, never a value: { env = "NAME" }, { file = ... } or { command = ... }'))
+        found.append(
+            (key, 'a secret is a reference, never a value: { env = "NAME" }, { file = ... } or { command = ... }')
+        )
         return _BAD
     if not isinstance(value, dict):
         found.append((key, f"must be a table, not {_kind(value)}"))
@@ -198,8 +207,11 @@ def known(path: Key) -> None:
             hints = get_type_hints(kind)
             if part not in hints:
                 above = dotted(path[:depth])
-                raise UsageError(f"no key `{dotted(path)}`", why=f"{f'`{above}`' if above else 'an environment'} has no `{part}`",
-                                 fix=suggestion(part, hints))
+                raise UsageError(
+                    f"no key `{dotted(path)}`",
+                    why=f"{f'`{above}`' if above else 'an environment'} has no `{part}`",
+                    fix=suggestion(part, hints),
+                )
             kind = hints[part]
         elif get_origin(kind) in (dict, list):
             kind = get_args(kind)[-1]

@@ -54,8 +54,15 @@ def _from_command(ref: SecretRef, key: str, root: Path, variables: Mapping[str, 
     assert ref.command is not None
     try:
         done = subprocess.run(  # noqa: S602  (the operator's own command, from the repo's file)
-            ref.command, shell=True, cwd=root, env=dict(variables), text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=COMMAND_TIMEOUT,
+            ref.command,
+            shell=True,
+            cwd=root,
+            env=dict(variables),
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=COMMAND_TIMEOUT,
         )
     except subprocess.TimeoutExpired as error:
         raise _missing(key, ref, f"it did not end within {COMMAND_TIMEOUT:.0f} s", "run it by hand") from error

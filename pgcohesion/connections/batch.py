@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import psycopg
 from psycopg.pq import ExecStatus
-from psycopg.sql import Composable
+from psycopg.sql import SQL, Composed
 
 from .database import Connection
 from .errors import translate
@@ -15,7 +15,7 @@ from .errors import translate
 _GOOD = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
-def execute(connection: Connection, statements: Sequence[tuple[str, Composable]], *, transaction: bool) -> None:
+def execute(connection: Connection, statements: Sequence[tuple[str, SQL | Composed]], *, transaction: bool) -> None:
     """Run (what, statement) pairs, in one transaction and one pipeline unless *transaction* is False.
 
     Raises ServerError that names what failed; then nothing of the transaction stands.
@@ -23,11 +23,13 @@ def execute(connection: Connection, statements: Sequence[tuple[str, Composable]]
     cursors: list[psycopg.Cursor[object]] = []
     together = transaction and len(statements) > 1
     try:
-        with connection.transaction() if together else nullcontext():
-            with connection.pipeline() if together else nullcontext():
-                for _, statement in statements:
-                    cursors.append(connection.cursor())
-                    cursors[-1].execute(statement)
+        with (
+            connection.transaction() if together else nullcontext(),
+            connection.pipeline() if together else nullcontext(),
+        ):
+            for _, statement in statements:
+                cursors.append(connection.cursor())
+                cursors[-1].execute(statement)
     except psycopg.Error as error:
         raise translate(error, f"`{statements[_culprit(cursors)][0]}` failed") from error
 

@@ -39,7 +39,10 @@ class Database:
         parameters = {"connect_timeout": "10", "application_name": self._application_name, **self._parameters()}
         try:
             connection = psycopg.connect(
-                **parameters, dbname=database, autocommit=True, row_factory=namedtuple_row,  # type: ignore[arg-type]
+                **parameters,
+                dbname=database,
+                autocommit=True,
+                row_factory=namedtuple_row,  # type: ignore[arg-type]
             )
             if role is not None:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
@@ -48,7 +51,10 @@ class Database:
         return connection
 
     def execute(
-        self, query: str | sql.Composable, values: Sequence[Any] | Mapping[str, Any] = (), *,
+        self,
+        query: str | sql.Composable,
+        values: Sequence[Any] | Mapping[str, Any] = (),
+        *,
         database: str | None = None,
     ) -> list[Any]:
         """Run one statement and return its rows (named tuples; none for a command)."""
@@ -60,7 +66,10 @@ class Database:
             raise translate(error, "a query failed") from error
 
     def read(
-        self, queries: Mapping[str, str], values: Mapping[str, Mapping[str, Any]] | None = None, *,
+        self,
+        queries: Mapping[str, str],
+        values: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
         database: str | None = None,
     ) -> dict[str, list[Any]]:
         """Run several queries in one round trip and return the rows of each."""

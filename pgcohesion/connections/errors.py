@@ -36,9 +36,12 @@ def in_file(error: psycopg.Error, file: str, text: str) -> CohesionError:
     why = f"{place}: {reason(error)}"
     if position and position.isdigit():
         why += f"\n{line:>5} | {text.splitlines()[line - 1].rstrip()}"
-    return MigrationFailed(f"`{file}` failed; nothing of it was applied", why=why,
-                           fix=error.diag.message_hint or f"mend {file} and run the same command again",
-                           sqlstate=error.sqlstate)
+    return MigrationFailed(
+        f"`{file}` failed; nothing of it was applied",
+        why=why,
+        fix=error.diag.message_hint or f"mend {file} and run the same command again",
+        sqlstate=error.sqlstate,
+    )
 
 
 FINAL = (pg.InvalidCatalogName, pg.InvalidAuthorizationSpecification, pg.InvalidPassword)

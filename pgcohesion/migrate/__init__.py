@@ -26,21 +26,26 @@ def plan(ctx: Context, applied: ledger.Ledger | None = None) -> Plan:
     Raises ConfigError for files that cannot be applied in order, or were edited after they were applied.
     """
     found = files.migrations(ctx.root / ctx.config.migrations.folder)
-    applied = applied if applied is not None else ledger.read(ctx)
+    applied = applied if applied is not None else _applied(ctx)
     return Plan(ctx.env, tuple(migration_changes(found, applied)))
 
 
 def seed(ctx: Context, applied: ledger.Ledger | None = None) -> Plan:
     """Return the seed files that are new, or have changed, as changes."""
     found = files.seeds(ctx.root / ctx.config.seeds.folder, ctx.config.seeds.sets)
-    applied = applied if applied is not None else ledger.read(ctx)
+    applied = applied if applied is not None else _applied(ctx)
     return Plan(ctx.env, tuple(seed_changes(found, applied)))
+
+
+def _applied(ctx: Context) -> ledger.Ledger:
+    ctx.running()
+    return ledger.read(ctx)
 
 
 def status(ctx: Context) -> Status:
     """Return each migration and whether it is applied."""
     found = files.migrations(ctx.root / ctx.config.migrations.folder)
-    return Status(rows(found, ledger.read(ctx)), ctx.env)
+    return Status(rows(found, _applied(ctx)), ctx.env)
 
 
 def new(ctx: Context, name: str) -> Text:

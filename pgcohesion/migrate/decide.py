@@ -21,8 +21,11 @@ def migration_changes(found: Sequence[File], ledger: Ledger) -> Iterator[Change]
         if file.name in ledger.migrations:
             continue
         if applied and int(file.version) < max(applied):
-            raise ConfigError(f"`{file.path}` comes too late", why=f"{max(applied):04} was applied before it",
-                              fix=f"give it the next number: git mv {file.path} ...")
+            raise ConfigError(
+                f"`{file.path}` comes too late",
+                why=f"{max(applied):04} was applied before it",
+                fix=f"give it the next number: git mv {file.path} ...",
+            )
         yield _change("migration", file, "")
 
 
@@ -30,12 +33,17 @@ def _unchanged(found: Sequence[File], ledger: Ledger) -> None:
     files = {file.name: file for file in found}
     for name, entry in ledger.migrations.items():
         if name not in files:
-            raise ConfigError(f"the migration `{name}` has gone", why="the database has it applied, the folder does not have it",
-                              fix="bring the file back (git log --diff-filter=D), or check out the right branch")
+            raise ConfigError(
+                f"the migration `{name}` has gone",
+                why="the database has it applied, the folder does not have it",
+                fix="bring the file back (git log --diff-filter=D), or check out the right branch",
+            )
         if files[name].checksum != entry.checksum:
-            raise ConfigError(f"`{files[name].path}` was edited after it was applied",
-                              why=f"applied {entry.applied_at:%Y-%m-%d %H:%M %Z} with another text",
-                              fix="take the edit back and write a new migration: inv migrate.new NAME")
+            raise ConfigError(
+                f"`{files[name].path}` was edited after it was applied",
+                why=f"applied {entry.applied_at:%Y-%m-%d %H:%M %Z} with another text",
+                fix="take the edit back and write a new migration: inv migrate.new NAME",
+            )
 
 
 def seed_changes(found: Sequence[File], ledger: Ledger) -> Iterator[Change]:
@@ -53,5 +61,9 @@ def _seed_name(file: File) -> str:
 def _change(kind: str, file: File, detail: str) -> Change:
     named = file if kind == "migration" else File(file.version, _seed_name(file), file.path, file.text)
     first = next((line.lstrip("- ").rstrip() for line in file.text.splitlines() if line.startswith("--")), "")
-    return Change("run", f"{kind} {file.name if kind == 'migration' else file.path}",
-                  Step(lambda ctx: apply(ctx, kind, named)), detail or first)
+    return Change(
+        "run",
+        f"{kind} {file.name if kind == 'migration' else file.path}",
+        Step(lambda ctx: apply(ctx, kind, named)),
+        detail or first,
+    )

@@ -25,7 +25,7 @@ class File(Struct, frozen=True):
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the text, with line ends as ``\\n`` so that a checkout on Windows is the same file."""
+        """SHA-256 of the text, with line ends as Unix has them: a checkout on Windows is the same file."""
         return hashlib.sha256(self.text.replace("\r\n", "\n").encode()).hexdigest()
 
 
@@ -36,8 +36,11 @@ def migrations(folder: Path) -> list[File]:
     for file in sorted(found, key=lambda file: int(file.version)):
         twin = seen.setdefault(int(file.version), file)
         if twin is not file:
-            raise ConfigError(f"two migrations have the number {file.version}", why=f"{twin.path}\n{file.path}",
-                              fix="give the newer one the next number")
+            raise ConfigError(
+                f"two migrations have the number {file.version}",
+                why=f"{twin.path}\n{file.path}",
+                fix="give the newer one the next number",
+            )
     return list(seen.values())
 
 
@@ -45,8 +48,11 @@ def seeds(folder: Path, sets: Sequence[str]) -> list[File]:
     """Read the seed files of *sets* (sub-folders), set by set, in order of their names."""
     for name in sets:
         if not (folder / name).is_dir():
-            raise ConfigError(f"there is no seed set `{name}`", why=f"{folder.name}/{name} is no folder",
-                              fix="mend seeds.sets in the environment's file")
+            raise ConfigError(
+                f"there is no seed set `{name}`",
+                why=f"{folder.name}/{name} is no folder",
+                fix="mend seeds.sets in the environment's file",
+            )
     return [_read(path, folder.parent) for name in sets for path in sorted((folder / name).glob("*.sql"))]
 
 
@@ -54,15 +60,21 @@ def _read(path: Path, root: Path) -> File:
     match = NAME.fullmatch(path.name)
     shown = str(path.relative_to(root))
     if not match:
-        raise ConfigError(f"`{shown}` has no usable name", why="a file is called NNNN_some_words.sql, in lower case",
-                          fix="rename it; inv migrate.new makes such a name")
+        raise ConfigError(
+            f"`{shown}` has no usable name",
+            why="a file is called NNNN_some_words.sql, in lower case",
+            fix="rename it; inv migrate.new makes such a name",
+        )
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"`{shown}` is not UTF-8", why=str(error), fix="save it as UTF-8") from error
     for line, word in transaction_words(text):
-        raise ConfigError(f"`{shown}` controls its own transaction", why=f"{shown}:{line}: {word}",
-                          fix="take it out: each file is one transaction already")
+        raise ConfigError(
+            f"`{shown}` controls its own transaction",
+            why=f"{shown}:{line}: {word}",
+            fix="take it out: each file is one transaction already",
+        )
     return File(match[1], path.name, shown, text)
 
 
@@ -91,7 +103,7 @@ def transaction_words(text: str) -> Iterator[tuple[int, str]]:
             control = _CONTROL.match(text, match.start())
             if control:
                 yield text.count("\n", 0, match.start()) + 1, control[0]
-        at_start = token == ";"
+        at_start = token == ";"  # noqa: S105
 
 
 def checksums(found: Iterable[File]) -> dict[str, str]:

@@ -13,8 +13,7 @@ from msgspec import Struct
 
 from ..connections import translate
 from ..connections.errors import in_file
-from ..errors import Locked, MigrationFailed
-from ..server import State
+from ..errors import Locked, MigrationFailed, ServerError
 from .files import File
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ CREATE TABLE IF NOT EXISTS pgcohesion.ledger (
 );
 COMMENT ON TABLE pgcohesion.ledger IS 'migrations and seeds that pgcohesion has applied'
 """
-EXISTS = "SELECT to_regclass('pgcohesion.ledger') IS NOT NULL AS present"
+UNDEFINED_TABLE = "42P01"
 READ = "SELECT kind, name, checksum, applied_at FROM pgcohesion.ledger ORDER BY kind, name"
 WRITE = """
 INSERT INTO pgcohesion.ledger (kind, name, checksum, duration_ms) VALUES (%(kind)s, %(name)s, %(checksum)s, %(ms)s)
@@ -68,14 +67,16 @@ def database(ctx: Context) -> str:
 
 def read(ctx: Context) -> Ledger:
     """Read the ledger; an empty one where the database, or the ledger in it, is not there yet."""
-    if ctx.server.state() is not State.RUNNING:
-        ctx.running()
     if not ctx.db.execute(PRESENT, (database(ctx),), database="postgres")[0].present:
         return Ledger()
-    if not ctx.db.execute(EXISTS, database=database(ctx))[0].present:
+    try:
+        rows = ctx.db.execute(READ, database=database(ctx))
+    except ServerError as error:
+        if error.sqlstate != UNDEFINED_TABLE:
+            raise
         return Ledger()
     entries: dict[str, dict[str, Entry]] = {"migration": {}, "seed": {}}
-    for row in ctx.db.execute(READ, database=database(ctx)):
+    for row in rows:
         entries[row.kind][row.name] = Entry(row.checksum, row.applied_at)
     return Ledger(entries["migration"], entries["seed"])
 
@@ -110,8 +111,11 @@ def _run(ctx: Context, connection: psycopg.Connection[Any], kind: str, file: Fil
             raise in_file(error, file.path, file.text) from error
         connection.execute("RESET ROLE")
         if _transaction_id(connection) != before:
-            raise MigrationFailed(f"`{file.path}` ended its own transaction", why="a statement in it committed",
-                                  fix="take it out: each file is one transaction already")
+            raise MigrationFailed(
+                f"`{file.path}` ended its own transaction",
+                why="a statement in it committed",
+                fix="take it out: each file is one transaction already",
+            )
         milliseconds = round((time.monotonic() - started) * 1000)
         connection.execute(WRITE, {"kind": kind, "name": file.name, "checksum": file.checksum, "ms": milliseconds})
 
@@ -119,8 +123,11 @@ def _run(ctx: Context, connection: psycopg.Connection[Any], kind: str, file: Fil
 def _prepare(connection: psycopg.Connection[Any], role: str | None, path: str, lock_timeout: float) -> None:
     if role:
         connection.execute(psycopg.sql.SQL("SET LOCAL ROLE {}").format(psycopg.sql.Identifier(role)))
-    for name, value in (("search_path", path), ("lock_timeout", f"{round(lock_timeout * 1000)}ms"),
-                        ("check_function_bodies", "on")):
+    for name, value in (
+        ("search_path", path),
+        ("lock_timeout", f"{round(lock_timeout * 1000)}ms"),
+        ("check_function_bodies", "on"),
+    ):
         connection.execute("SELECT set_config(%s, %s, true)", (name, value))
 
 
@@ -131,12 +138,18 @@ def _transaction_id(connection: psycopg.Connection[Any]) -> Any:
 
 @contextmanager
 def _locked(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Hold the advisory lock; asked for again and again, because a waiting lock would block CREATE INDEX CONCURRENTLY."""
+    """Hold the advisory lock.
+
+    It is asked for again and again: a session that waits for it would block CREATE INDEX CONCURRENTLY.
+    """
     deadline = time.monotonic() + LOCK_WAIT
     while not connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0]:  # type: ignore[index]
         if time.monotonic() > deadline:
-            raise Locked("another run applies migrations", why=f"the advisory lock {LOCK} is held for over {LOCK_WAIT:.0f} s",
-                         fix="wait until it has ended, then run the same command again")
+            raise Locked(
+                "another run applies migrations",
+                why=f"the advisory lock {LOCK} is held for over {LOCK_WAIT:.0f} s",
+                fix="wait until it has ended, then run the same command again",
+            )
         time.sleep(0.1)
     try:
         yield

@@ -53,10 +53,17 @@ class Status(Answer, frozen=True):
     def view(self) -> View:
         """Return a row a migration; the counts are the verdict."""
         counts = {s: sum(r.state == s for r in self.migrations) for s in ("applied", "pending", "edited", "gone")}
-        table = Table(("migration", "state", "applied"), tuple(
-            (row.name, row.state, moment(row.applied_at) if row.applied_at else "")
-            for row in self.migrations))
-        verdict = ", ".join(f"{number} {state}" for state, number in counts.items() if number or state in ("applied", "pending"))
+        table = Table(
+            ("migration", "state", "applied"),
+            tuple((row.name, row.state, moment(row.applied_at) if row.applied_at else "") for row in self.migrations),
+        )
+        verdict = ", ".join(
+            f"{number} {state}" for state, number in counts.items() if number or state in ("applied", "pending")
+        )
         grade = Grade.FAIL if self.failed else Grade.WARN if self.pending else Grade.OK
-        return View((table,) if self.migrations else (), verdict, grade,
-                    next=f"inv migrate.up --env={self.env}" if self.pending and not self.failed else "")
+        return View(
+            (table,) if self.migrations else (),
+            verdict,
+            grade,
+            next=f"inv migrate.up --env={self.env}" if self.pending and not self.failed else "",
+        )

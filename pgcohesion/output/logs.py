@@ -27,7 +27,7 @@ class Log(logging.LoggerAdapter[logging.Logger]):
 
 class _Human(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{k}={v}" for k, v in getattr(record, "fields", {}).items() if k not in ("run_id",))
+        fields = " ".join(f"{k}={v}" for k, v in getattr(record, "fields", {}).items() if k != "run_id")
         clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         text = f"{clock} {record.levelname.lower()} {record.getMessage()} {fields}".rstrip()
         if record.exc_info:

@@ -31,8 +31,14 @@ class Output:
     """
 
     def __init__(
-        self, *, json: bool = False, quiet: bool = False, verbose: bool = False,
-        stdout: TextIO | None = None, stderr: TextIO | None = None, stdin: TextIO | None = None,
+        self,
+        *,
+        json: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        stdin: TextIO | None = None,
     ) -> None:
         self.json, self.quiet, self.verbose = json, quiet, verbose
         self.stdout, self.stderr = stdout or sys.stdout, stderr or sys.stderr
@@ -128,12 +134,15 @@ class Output:
     @staticmethod
     def _print(stream: TextIO, lines: Iterable[str]) -> None:
         try:
-            for line in lines:
-                stream.write(redact(line).encode(stream.encoding or "utf-8", "backslashreplace").decode(
-                    stream.encoding or "utf-8") + "\n")
+            stream.writelines(_printable(redact(line), stream) + "\n" for line in lines)
             stream.flush()
         except BrokenPipeError:
             silence(stream)
+
+
+def _printable(line: str, stream: TextIO) -> str:
+    encoding = stream.encoding or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def silence(stream: TextIO) -> None:

@@ -8,8 +8,19 @@ from ..errors import CohesionError
 from ..view import Grade, Line, Table, View
 
 _COLOURS = {
-    Grade.OK: "32", Grade.WARN: "33", Grade.FAIL: "31", Grade.UNKNOWN: "35", Grade.SKIPPED: "2",
-    "+": "32", "~": "33", "-": "31", ">": "36", "bold": "1", "dim": "2", "error": "1;31", "fix": "36",
+    Grade.OK: "32",
+    Grade.WARN: "33",
+    Grade.FAIL: "31",
+    Grade.UNKNOWN: "35",
+    Grade.SKIPPED: "2",
+    "+": "32",
+    "~": "33",
+    "-": "31",
+    ">": "36",
+    "bold": "1",
+    "dim": "2",
+    "error": "1;31",
+    "fix": "36",
 }
 
 
@@ -20,6 +31,7 @@ class Painter:
         self.colour = colour
 
     def __call__(self, text: str, style: str | Grade) -> str:
+        """Return *text* in the colour of *style*."""
         code = _COLOURS.get(style)
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code and text else text
 

@@ -36,62 +36,105 @@ def changes(ctx: Context, facts: Facts) -> Iterator[Change]:
     different = [name for name in FILES if host.files.get(name) != wanted[name]]
     for name in different:
         yield _file(ctx, name, host.files.get(name), wanted[name])
-    overridden = [name for name, row in facts.settings.items()
-                  if name in ctx.config.settings and (row.sourcefile or "").endswith("postgresql.auto.conf")]
+    overridden = [
+        name
+        for name, row in facts.settings.items()
+        if name in ctx.config.settings and (row.sourcefile or "").endswith("postgresql.auto.conf")
+    ]
     for name in overridden:
-        yield Change("alter", f"setting {name}", Sql(sql.SQL("ALTER SYSTEM RESET {}").format(sql.Identifier(name)),
-                                                     transaction=False), "ALTER SYSTEM overrides the environment")
+        yield Change(
+            "alter",
+            f"setting {name}",
+            Sql(sql.SQL("ALTER SYSTEM RESET {}").format(sql.Identifier(name)), transaction=False),
+            "ALTER SYSTEM overrides the environment",
+        )
     if different or overridden or host.unfinished or host.state is not State.RUNNING or _stale(ctx, facts):
-        yield Change("run", _activation(ctx, facts), Step(activate), "validated first; the old files return when it is refused")
+        yield Change(
+            "run", _activation(ctx, facts), Step(activate), "validated first; the old files return when it is refused"
+        )
 
 
 def _stale(ctx: Context, facts: Facts) -> bool:
     """Return whether a declared setting is not in effect although the files say so."""
-    return any(facts.settings[n].pending_restart or not same(v, facts.settings[n])
-               for n, v in ctx.config.settings.items() if n in facts.settings)
+    return any(
+        facts.settings[n].pending_restart or not same(v, facts.settings[n])
+        for n, v in ctx.config.settings.items()
+        if n in facts.settings
+    )
 
 
 def _activation(ctx: Context, facts: Facts) -> str:
     if facts.host.state is not State.RUNNING:
         return "start the server"
     wanted = {**ctx.config.settings, **own_settings(ctx)}
-    fixed = sorted(name for name, row in facts.settings.items()
-                   if name in wanted and row.context == "postmaster" and not same(wanted[name], row))
+    fixed = sorted(
+        name
+        for name, row in facts.settings.items()
+        if name in wanted and row.context == "postmaster" and not same(wanted[name], row)
+    )
     return f"restart the server ({', '.join(fixed)})" if fixed else "reload the server"
 
 
 def _install(ctx: Context, facts: Facts) -> Iterator[Change]:
     postgresql, host = ctx.config.postgresql, facts.host
     if postgresql.source == "embedded":
-        yield Change("create", f"cluster {ctx.env}", Step(lambda c: c.server.create()),  # type: ignore[attr-defined]
-                     f"PostgreSQL {postgresql.version}, scram, {'checksums, ' if postgresql.data_checksums else ''}"
-                     f"{postgresql.locale}")
+        yield Change(
+            "create",
+            f"cluster {ctx.env}",
+            Step(lambda c: c.server.create()),  # type: ignore[attr-defined]
+            f"PostgreSQL {postgresql.version}, scram, {'checksums, ' if postgresql.data_checksums else ''}"
+            f"{postgresql.locale}",
+        )
         return
     package = f"postgresql-{postgresql.version}"
     if host.os and host.lists and not host.candidate and not host.installed:
-        raise Refused(f"`{ctx.host}` has no package `{package}`", why=f"the package sources of {host.os} do not offer it",
-                      fix="set postgresql.version to one they offer, or add PostgreSQL's own source (apt.postgresql.org)")
+        raise Refused(
+            f"`{ctx.host}` has no package `{package}`",
+            why=f"the package sources of {host.os} do not offer it",
+            fix="set postgresql.version to one they offer, or add PostgreSQL's own source (apt.postgresql.org)",
+        )
     if not host.installed:
-        options = f"initdb_options = '{'--data-checksums ' if postgresql.data_checksums else ''}--locale={postgresql.locale} --encoding=UTF8'\n"
+        checksums = "--data-checksums " if postgresql.data_checksums else ""
+        options = f"initdb_options = '{checksums}--locale={postgresql.locale} --encoding=UTF8'\n"
         yield Change("run", "update the package lists", Run(("apt-get", "update", "-q"), user="root"))
         yield Change("create", "package postgresql-common", Run(_apt("postgresql-common"), user="root"))
-        yield Change("create", f"file {CREATECLUSTER}", WriteFile(CREATECLUSTER, options.encode(), user="root"),
-                     "checksums, locale and encoding of new clusters")
+        yield Change(
+            "create",
+            f"file {CREATECLUSTER}",
+            WriteFile(CREATECLUSTER, options.encode(), user="root"),
+            "checksums, locale and encoding of new clusters",
+        )
         yield Change("create", f"package {package}", Run(_apt(package), user="root"))
     yield Change("create", f"cluster {postgresql.version}/{postgresql.cluster}", Step(_create_cluster))
 
 
 def _apt(package: str) -> tuple[str, ...]:
-    return ("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get", "install", "-y", "-q",
-            "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", package)
+    return (
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "LC_ALL=C.UTF-8",
+        "apt-get",
+        "install",
+        "-y",
+        "-q",
+        "--no-install-recommends",
+        "-o",
+        "DPkg::Lock::Timeout=120",
+        package,
+    )
 
 
 def _create_cluster(ctx: Context) -> None:
     """Make the cluster unless the package did so when it was installed (it does for `main`)."""
-    script = ('[ -e "/etc/postgresql/$1/$2/postgresql.conf" ] || '
-              'LC_ALL=C.UTF-8 pg_createcluster "$1" "$2" --port "$3" -- --auth-host=scram-sha-256')
+    script = (
+        '[ -e "/etc/postgresql/$1/$2/postgresql.conf" ] || '
+        'LC_ALL=C.UTF-8 pg_createcluster "$1" "$2" --port "$3" -- --auth-host=scram-sha-256'
+    )
     postgresql = ctx.config.postgresql
-    ctx.run(("sh", "-c", script, "create", str(postgresql.version), postgresql.cluster, str(postgresql.port or 5432)), user="root")
+    ctx.run(
+        ("sh", "-c", script, "create", str(postgresql.version), postgresql.cluster, str(postgresql.port or 5432)),
+        user="root",
+    )
     ctx.run(("systemctl", "enable", f"postgresql@{postgresql.version}-{postgresql.cluster}"), user="root", check=False)
 
 
@@ -105,11 +148,19 @@ def own_settings(ctx: Context) -> dict[str, Any]:
     if postgresql.source == "embedded":
         return own
     cluster = f"{postgresql.version}-{postgresql.cluster}"
-    etc, data = f"/etc/postgresql/{postgresql.version}/{postgresql.cluster}", f"/var/lib/postgresql/{postgresql.version}/{postgresql.cluster}"
+    etc, data = (
+        f"/etc/postgresql/{postgresql.version}/{postgresql.cluster}",
+        f"/var/lib/postgresql/{postgresql.version}/{postgresql.cluster}",
+    )
     return {
-        **own, "port": postgresql.port or 5432, "data_directory": data, "hba_file": f"{etc}/pg_hba.conf",
-        "ident_file": f"{etc}/pg_ident.conf", "external_pid_file": f"/var/run/postgresql/{cluster}.pid",
-        "unix_socket_directories": "/var/run/postgresql", "cluster_name": f"{postgresql.version}/{postgresql.cluster}",
+        **own,
+        "port": postgresql.port or 5432,
+        "data_directory": data,
+        "hba_file": f"{etc}/pg_hba.conf",
+        "ident_file": f"{etc}/pg_ident.conf",
+        "external_pid_file": f"/var/run/postgresql/{cluster}.pid",
+        "unix_socket_directories": "/var/run/postgresql",
+        "cluster_name": f"{postgresql.version}/{postgresql.cluster}",
     }
 
 
@@ -123,7 +174,9 @@ def wanted_files(ctx: Context) -> dict[str, str]:
 
 
 def _file(ctx: Context, name: str, now: str | None, wanted: str) -> Change:
-    lines = difflib.unified_diff((now or "").splitlines(), wanted.splitlines(), "on the host", "declared", n=0, lineterm="")
+    lines = difflib.unified_diff(
+        (now or "").splitlines(), wanted.splitlines(), "on the host", "declared", n=0, lineterm=""
+    )
     changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
     plus, minus = (sum(line.startswith(sign) for line in changed) for sign in "+-")
     detail = "\n".join([f"{count(plus, 'line')} in, {minus} out", *changed])
@@ -160,20 +213,24 @@ def activate(ctx: Context) -> None:
         _verify(ctx)
     except CohesionError as error:
         if _restore(ctx):
-            error.fix = "\n".join(filter(None, [error.fix, "the old configuration is back in place; mend the environment's file"]))
+            error.fix = "\n".join(
+                filter(None, [error.fix, "the old configuration is back in place; mend the environment's file"])
+            )
         raise
     ctx.runner.run(("rm", "-f", *(f"{ctx.server.folder()}/{name}{KEPT}" for name in FILES)), user=ctx.server.user)
 
 
 def _validate(ctx: Context) -> None:
-    """Let PostgreSQL parse the files that are in place but not loaded (manual, ``postgres -C``; 52.8 pg_hba_file_rules).
+    """Let PostgreSQL parse the files that are in place but not loaded (manual: postgres -C, pg_hba_file_rules).
 
     pg_file_settings is not asked: it has the same words for a wrong value and for one that needs a restart.
     """
     done = ctx.runner.run(ctx.server.configuration_test(), user=ctx.server.user, check=False)
     found = [] if done.status == 0 else _complaints(done.stderr, wanted_files(ctx)["postgresql.conf"])
     if not found and ctx.server.state() is State.RUNNING:
-        found = [f"pg_hba.conf:{row.line_number}: {row.error}" for row in ctx.db.execute(HBA_ERRORS, database="postgres")]
+        found = [
+            f"pg_hba.conf:{row.line_number}: {row.error}" for row in ctx.db.execute(HBA_ERRORS, database="postgres")
+        ]
     if found:
         raise CohesionError("PostgreSQL refuses the new configuration", why="\n".join(found))
 
@@ -197,8 +254,11 @@ def _reload(ctx: Context) -> None:
     deadline = time.monotonic() + 10
     while ctx.db.execute("SELECT pg_conf_load_time() AS at", database="postgres")[0].at == before:
         if time.monotonic() > deadline:
-            raise CohesionError("PostgreSQL did not reload its configuration", why="its load time did not change within 10 s",
-                                fix="look into the server's log")
+            raise CohesionError(
+                "PostgreSQL did not reload its configuration",
+                why="its load time did not change within 10 s",
+                fix="look into the server's log",
+            )
         time.sleep(0.005)
 
 
@@ -214,7 +274,9 @@ def mismatches(ctx: Context, effective: Mapping[str, Any] | None = None) -> list
     """Return a line for each declared setting whose effective value differs, and who overrides it."""
     wanted = {**own_settings(ctx), **ctx.config.settings}
     if effective is None:
-        rows = ctx.db.read({"settings": EFFECTIVE}, {"settings": {"names": list(wanted)}}, database="postgres")["settings"]
+        rows = ctx.db.read({"settings": EFFECTIVE}, {"settings": {"names": list(wanted)}}, database="postgres")[
+            "settings"
+        ]
         effective = {row.name: row for row in rows}
     lines = []
     for name, value in wanted.items():
@@ -227,7 +289,9 @@ def mismatches(ctx: Context, effective: Mapping[str, Any] | None = None) -> list
 
 def _restore(ctx: Context) -> bool:
     """Put the kept files back and make the server run with them. Returns whether there were any."""
-    script = 'found=1; for f in "$@"; do [ ! -e "$f" ] || { mv "$f" "${f%.pgcohesion-old}"; found=0; }; done; exit $found'
+    script = (
+        'found=1; for f in "$@"; do [ ! -e "$f" ] || { mv "$f" "${f%.pgcohesion-old}"; found=0; }; done; exit $found'
+    )
     kept = [f"{ctx.server.folder()}/{name}{KEPT}" for name in FILES]
     if ctx.runner.run(("sh", "-c", script, "restore", *kept), user=ctx.server.user, check=False).status:
         return False

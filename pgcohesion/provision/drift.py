@@ -39,8 +39,12 @@ class Checked(Answer, frozen=True):
         blocks += [change.line() for change in self.plan.changes]
         if not blocks:
             return View(verdict="as declared")
-        return View(tuple(blocks), f"fail: {count(len(blocks), 'difference')}", Grade.FAIL,
-                    next=f"inv provision.apply --env={self.plan.env}")
+        return View(
+            tuple(blocks),
+            f"fail: {count(len(blocks), 'difference')}",
+            Grade.FAIL,
+            next=f"inv provision.apply --env={self.plan.env}",
+        )
 
 
 def checked(ctx: Context, plan: Plan) -> Checked:

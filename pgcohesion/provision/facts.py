@@ -17,9 +17,11 @@ ROLES = """
 SELECT r.rolname AS name, r.rolcanlogin AS login, r.rolsuper AS superuser, r.rolcreatedb AS createdb,
        r.rolcreaterole AS createrole, r.rolreplication AS replication, r.rolbypassrls AS bypassrls,
        r.rolinherit AS inherit, r.rolconnlimit AS connection_limit, r.rolpassword AS password,
-       coalesce((SELECT array_agg(g.rolname::text ORDER BY 1) FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+       coalesce((SELECT array_agg(g.rolname::text ORDER BY 1)
+                   FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
                   WHERE m.member = r.oid), '{}') AS member_of,
-       coalesce((SELECT s.setconfig FROM pg_db_role_setting s WHERE s.setrole = r.oid AND s.setdatabase = 0), '{}') AS settings
+       coalesce((SELECT s.setconfig FROM pg_db_role_setting s
+                  WHERE s.setrole = r.oid AND s.setdatabase = 0), '{}') AS settings
   FROM pg_authid r
  WHERE r.rolname !~ '^pg_'
 """
@@ -28,9 +30,11 @@ DATABASES = """
 SELECT d.datname AS name, pg_get_userbyid(d.datdba) AS owner, d.datconnlimit AS connection_limit,
        EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
                 WHERE a.grantee = 0 AND a.privilege_type = 'CONNECT') AS public_connect,
-       coalesce((SELECT array_agg(r.rolname::text ORDER BY 1) FROM aclexplode(d.datacl) a JOIN pg_roles r ON r.oid = a.grantee
+       coalesce((SELECT array_agg(r.rolname::text ORDER BY 1)
+                   FROM aclexplode(d.datacl) a JOIN pg_roles r ON r.oid = a.grantee
                   WHERE a.privilege_type = 'CONNECT'), '{}') AS connect,
-       coalesce((SELECT s.setconfig FROM pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole = 0), '{}') AS settings
+       coalesce((SELECT s.setconfig FROM pg_db_role_setting s
+                  WHERE s.setdatabase = d.oid AND s.setrole = 0), '{}') AS settings
   FROM pg_database d
  WHERE NOT d.datistemplate
 """
@@ -93,7 +97,10 @@ SELECT n.nspname AS schema, pg_get_userbyid(d.defaclrole) AS owner,
 
 CLUSTER_QUERIES = {"roles": ROLES, "databases": DATABASES, "settings": SETTINGS}
 DATABASE_QUERIES = {
-    "extensions": EXTENSIONS, "schemas": SCHEMAS, "schema_grants": SCHEMA_GRANTS, "object_grants": OBJECT_GRANTS,
+    "extensions": EXTENSIONS,
+    "schemas": SCHEMAS,
+    "schema_grants": SCHEMA_GRANTS,
+    "object_grants": OBJECT_GRANTS,
     "default_grants": DEFAULT_GRANTS,
 }
 
@@ -132,8 +139,13 @@ def read(ctx: Context) -> Facts:
     rows = ctx.db.read(CLUSTER_QUERIES, database="postgres")
     named = {kind: {row.name: row for row in found} for kind, found in rows.items()}
     present = [name for name in ctx.config.databases if name in named["databases"]]
-    return Facts(facts.host, named["roles"], named["databases"], named["settings"],
-                 {name: _inside(ctx, name) for name in present})
+    return Facts(
+        facts.host,
+        named["roles"],
+        named["databases"],
+        named["settings"],
+        {name: _inside(ctx, name) for name in present},
+    )
 
 
 def _inside(ctx: Context, database: str) -> DatabaseFacts:
@@ -143,7 +155,9 @@ def _inside(ctx: Context, database: str) -> DatabaseFacts:
         schemas={row.name: row.owner for row in rows["schemas"]},
         schema_grants={(row.schema, row.role): frozenset(row.privileges) for row in rows["schema_grants"]},
         object_grants={
-            (row.schema, row.kind, row.role, row.privilege): row.granted for row in rows["object_grants"] if row.privilege
+            (row.schema, row.kind, row.role, row.privilege): row.granted
+            for row in rows["object_grants"]
+            if row.privilege
         },
         objects={(row.schema, row.kind): row.total for row in rows["object_grants"]},
         default_grants={
@@ -154,5 +168,10 @@ def _inside(ctx: Context, database: str) -> DatabaseFacts:
 
 def without_databases(facts: Facts) -> Facts:
     """Return *facts* as they are after the declared databases were dropped."""
-    return Facts(facts.host, facts.roles, {n: row for n, row in facts.databases.items() if n not in facts.inside},
-                 facts.settings, {})
+    return Facts(
+        facts.host,
+        facts.roles,
+        {n: row for n, row in facts.databases.items() if n not in facts.inside},
+        facts.settings,
+        {},
+    )

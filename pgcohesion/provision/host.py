@@ -39,7 +39,10 @@ printf '}'
 
 
 class HostFacts(Struct, frozen=True):
-    """The facts of a host. *files* holds the configuration files that exist; *unfinished*: a change of them was cut short."""
+    """The facts of a host.
+
+    *files* holds the configuration files that exist; *unfinished*: a change of them was cut short.
+    """
 
     state: State
     files: dict[str, str] = {}
@@ -59,8 +62,11 @@ def read(ctx: Context) -> HostFacts:
     done = ctx.runner.run(("sh", "-c", SCRIPT, "facts", str(postgresql.version), postgresql.cluster), user="root")
     raw = {name: base64.b64decode(value).decode("utf-8", "replace") for name, value in json.loads(done.stdout).items()}
     if not raw["os"].startswith(("debian", "ubuntu")):
-        raise CohesionError(f"`{ctx.host}` is not supported", why=f"it says it is `{raw['os'].strip() or 'unknown'}`",
-                            fix="Debian 12 and its relatives are")
+        raise CohesionError(
+            f"`{ctx.host}` is not supported",
+            why=f"it says it is `{raw['os'].strip() or 'unknown'}`",
+            fix="Debian 12 and its relatives are",
+        )
     return HostFacts(
         state=State(raw["state"].strip()),
         files={name: raw[name] for name in FILES if name in raw},
@@ -81,6 +87,7 @@ def _embedded(ctx: Context) -> HostFacts:
     content = {name: ctx.runner.read(f"{server.folder()}/{name}", user=server.user) for name in FILES}
     kept = [ctx.runner.read(f"{server.folder()}/{name}{KEPT}", user=server.user) for name in FILES]
     return HostFacts(
-        state, {name: text.decode("utf-8", "replace") for name, text in content.items() if text is not None},
+        state,
+        {name: text.decode("utf-8", "replace") for name, text in content.items() if text is not None},
         unfinished=any(text is not None for text in kept),
     )

@@ -79,12 +79,17 @@ def _password_statement(name: str, password: Secret) -> sql.Composed:
 def _settings(name: str, role: Role, now: Any) -> Iterator[Change]:
     for setting, value in setting_changes(role.settings, now.settings if now else ()):
         statement = SQL("ALTER ROLE {} SET {} TO {}").format(
-            Identifier(name), dotted_identifier(setting), literal(setting, value))
+            Identifier(name), dotted_identifier(setting), literal(setting, value)
+        )
         yield Change("alter", f"role {name} {setting}", Sql(statement), text_of(value))
 
 
 def _memberships(name: str, role: Role, now: Any) -> Iterator[Change]:
     for group in role.member_of:
         if now is None or group not in now.member_of:
-            yield Change("alter", f"role {name}", Sql(SQL("GRANT {} TO {}").format(Identifier(group), Identifier(name))),
-                         f"member of {group}")
+            yield Change(
+                "alter",
+                f"role {name}",
+                Sql(SQL("GRANT {} TO {}").format(Identifier(group), Identifier(name))),
+                f"member of {group}",
+            )

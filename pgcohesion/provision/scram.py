@@ -11,8 +11,15 @@ import unicodedata
 
 ITERATIONS = 4096
 _PROHIBITED = (
-    stringprep.in_table_c12, stringprep.in_table_c21_c22, stringprep.in_table_c3, stringprep.in_table_c4,
-    stringprep.in_table_c5, stringprep.in_table_c6, stringprep.in_table_c7, stringprep.in_table_c8, stringprep.in_table_c9,
+    stringprep.in_table_c12,
+    stringprep.in_table_c21_c22,
+    stringprep.in_table_c3,
+    stringprep.in_table_c4,
+    stringprep.in_table_c5,
+    stringprep.in_table_c6,
+    stringprep.in_table_c7,
+    stringprep.in_table_c8,
+    stringprep.in_table_c9,
 )
 
 
@@ -23,7 +30,9 @@ def verifier(password: str, salt: bytes | None = None, iterations: int = ITERATI
     client = hmac.digest(salted, b"Client Key", "sha256")
     server = hmac.digest(salted, b"Server Key", "sha256")
     stored, salt64 = hashlib.sha256(client).digest(), base64.b64encode(salt).decode()
-    return f"SCRAM-SHA-256${iterations}:{salt64}${base64.b64encode(stored).decode()}:{base64.b64encode(server).decode()}"
+    return (
+        f"SCRAM-SHA-256${iterations}:{salt64}${base64.b64encode(stored).decode()}:{base64.b64encode(server).decode()}"
+    )
 
 
 def matches(password: str, stored: str | None) -> bool:
@@ -39,9 +48,7 @@ def saslprep(password: str) -> bytes:
     raw = password.encode()
     if password.isascii():
         return raw
-    mapped = "".join(
-        " " if stringprep.in_table_c12(c) else c for c in password if not stringprep.in_table_b1(c)
-    )
+    mapped = "".join(" " if stringprep.in_table_c12(c) else c for c in password if not stringprep.in_table_b1(c))
     text = unicodedata.normalize("NFKC", mapped)
     if not text or any(test(c) for c in text for test in _PROHIBITED) or any(map(stringprep.in_table_a1, text)):
         return raw
@@ -52,5 +59,8 @@ def _one_direction(text: str) -> bool:
     """RFC 3454, section 6."""
     if not any(map(stringprep.in_table_d1, text)):
         return True
-    return (not any(map(stringprep.in_table_d2, text))
-            and stringprep.in_table_d1(text[0]) and stringprep.in_table_d1(text[-1]))
+    return (
+        not any(map(stringprep.in_table_d2, text))
+        and stringprep.in_table_d1(text[0])
+        and stringprep.in_table_d1(text[-1])
+    )

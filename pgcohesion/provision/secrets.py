@@ -19,8 +19,12 @@ def changes(ctx: Context, facts: Facts) -> Iterator[Change]:
     for name, role in ctx.config.roles.items():
         if role.password and role.password.generate and not path_of(role.password, ctx.root).exists():
             path = path_of(role.password, ctx.root)
-            yield Change("create", f"secret roles.{name}.password", Step(lambda _, path=path: generate(path)),  # type: ignore[misc]
-                         f"a random one in {role.password.file}")
+            yield Change(
+                "create",
+                f"secret roles.{name}.password",
+                Step(lambda _, path=path: generate(path)),  # type: ignore[misc]
+                f"a random one in {role.password.file}",
+            )
 
 
 def passwords(ctx: Context) -> dict[str, Secret | None]:
@@ -30,5 +34,6 @@ def passwords(ctx: Context) -> dict[str, Secret | None]:
     """
     return {
         name: ctx.secret(role.password, f"roles.{name}.password")
-        for name, role in ctx.config.roles.items() if role.password is not None
+        for name, role in ctx.config.roles.items()
+        if role.password is not None
     }

@@ -12,10 +12,16 @@ from psycopg.sql import Composable
 _BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
-LISTS = frozenset({
-    "search_path", "temp_tablespaces", "session_preload_libraries", "shared_preload_libraries",
-    "local_preload_libraries", "unix_socket_directories",
-})  # GUC_LIST_QUOTE: their items are quoted one by one
+LISTS = frozenset(
+    {
+        "search_path",
+        "temp_tablespaces",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "local_preload_libraries",
+        "unix_socket_directories",
+    }
+)  # GUC_LIST_QUOTE: their items are quoted one by one
 
 
 def text_of(value: Any) -> str:
@@ -31,10 +37,11 @@ def same(wanted: Any, row: Any) -> bool:
     if row.vartype in ("integer", "real"):
         return _number(text, row.unit) == _number(row.setting, row.unit)
     if row.vartype == "enum":
-        return text.lower() == row.setting.lower() or _boolean(text) is not None and _boolean(text) == _boolean(row.setting)
+        on = _boolean(text)  # an enum such as synchronous_commit takes the words of a boolean, too
+        return text.lower() == row.setting.lower() or (on is not None and on == _boolean(row.setting))
     if row.name in LISTS or row.name == "DateStyle":
         return _items(text) == _items(row.setting)
-    return text == row.setting
+    return text == str(row.setting)
 
 
 def _boolean(text: str) -> bool | None:

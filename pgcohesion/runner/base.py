@@ -44,8 +44,13 @@ class Runner(Protocol):
     name: str
 
     def run(
-        self, argv: Sequence[str], *, user: str | None = None, stdin: bytes = b"",
-        env: Mapping[str, str] | None = None, check: bool = True,
+        self,
+        argv: Sequence[str],
+        *,
+        user: str | None = None,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
     ) -> Done:
         """Run a program to its end. Raises CommandFailed when *check* and its status is not 0."""
 

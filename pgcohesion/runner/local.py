@@ -24,8 +24,13 @@ class Local:
     name = "this machine"
 
     def run(
-        self, argv: Sequence[str], *, user: str | None = None, stdin: bytes = b"",
-        env: Mapping[str, str] | None = None, check: bool = True,
+        self,
+        argv: Sequence[str],
+        *,
+        user: str | None = None,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
     ) -> Done:
         """Run a program to its end; *env* is added to ours."""
         process = self._start(argv, user, env)
@@ -44,7 +49,7 @@ class Local:
 
     def read(self, path: str, *, user: str | None = None) -> bytes | None:
         """Return a file's content, or None."""
-        if user is not None and not _is(user):
+        if user is not None and not _is(user) and os.geteuid() != 0:
             return read_with(self, path, user)
         try:
             return Path(path).read_bytes()
@@ -74,13 +79,15 @@ class Local:
     def close(self) -> None:
         """Nothing stays open."""
 
-    def _start(
-        self, argv: Sequence[str], user: str | None, env: Mapping[str, str] | None
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, argv: Sequence[str], user: str | None, env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
-                become(argv, user), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env={**os.environ, **env} if env else None, start_new_session=True,
+                become(argv, user),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **env} if env else None,
+                start_new_session=True,
             )
         except OSError as error:
             raise Unreachable(f"cannot run `{argv[0]}`", why=str(error), fix="inv dev.doctor") from error
@@ -116,8 +123,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def run_group(argv: Sequence[str], **how: Any) -> tuple[int, str]:
     """Run a program in a process group of its own; return its status and what it wrote."""
     process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
-        start_new_session=True, **how,
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        start_new_session=True,
+        **how,
     )
     _live.add(process.pid)
     try:

@@ -27,8 +27,13 @@ class Recorder:
         self.written: list[WriteFile] = []
 
     def run(
-        self, argv: Sequence[str], *, user: str | None = None, stdin: bytes = b"",
-        env: Mapping[str, str] | None = None, check: bool = True,
+        self,
+        argv: Sequence[str],
+        *,
+        user: str | None = None,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
     ) -> Done:
         """Record the call and return the answer that was given for it."""
         self.calls.append(tuple(argv))

@@ -35,8 +35,15 @@ class SSH:
     """
 
     def __init__(
-        self, name: str, host: Host, ssh: Ssh, *, root: Path, password: Callable[[], Secret | None],
-        remaining: Callable[[], float | None] = lambda: None, opening: Callable[[str], None] = lambda _: None,
+        self,
+        name: str,
+        host: Host,
+        ssh: Ssh,
+        *,
+        root: Path,
+        password: Callable[[], Secret | None],
+        remaining: Callable[[], float | None] = lambda: None,
+        opening: Callable[[str], None] = lambda _: None,
     ) -> None:
         assert host.ssh
         self.name, self.host, self.ssh, self.root = name, host, ssh, root
@@ -48,8 +55,13 @@ class SSH:
     # --- the Runner protocol ---------------------------------------------------------------------------
 
     def run(
-        self, argv: Sequence[str], *, user: str | None = None, stdin: bytes = b"",
-        env: Mapping[str, str] | None = None, check: bool = True,
+        self,
+        argv: Sequence[str],
+        *,
+        user: str | None = None,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
     ) -> Done:
         """Run a program to its end. *env* must hold no secret: it stands in the command line."""
         command, prefix = self._command([*(("env", *(f"{k}={v}" for k, v in env.items())) if env else ()), *argv], user)
@@ -109,11 +121,16 @@ class SSH:
         why = err.decode("utf-8", "replace").strip() or f"exit status {status}"
         if secret is None and "password is required" in why:
             raise ConfigError(
-                f"sudo on `{self.name}` asks for a password", why=why,
-                fix=f'allow it without (NOPASSWD), or set hosts.{self.name}.sudo_password = {{ env = "SUDO_PASSWORD" }}',
+                f"sudo on `{self.name}` asks for a password",
+                why=why,
+                fix="allow it without (NOPASSWD)\n"
+                f'or set hosts.{self.name}.sudo_password = {{ env = "SUDO_PASSWORD" }}',
             )
-        raise Unreachable(f"sudo on `{self.name}` refuses", why=why,
-                          fix=f"let `{self._user()}` use sudo on {self.name}, or log in as a user who may")
+        raise Unreachable(
+            f"sudo on `{self.name}` refuses",
+            why=why,
+            fix=f"let `{self._user()}` use sudo on {self.name}, or log in as a user who may",
+        )
 
     def _user(self) -> str:
         return str(self._open().user)
@@ -142,8 +159,11 @@ class SSH:
 
     def _lost(self, error: Exception) -> Unreachable:
         self.close()
-        return Unreachable(f"lost the connection to `{self.name}`", why=str(error) or type(error).__name__,
-                           fix="run the same command again: it goes on from what was done")
+        return Unreachable(
+            f"lost the connection to `{self.name}`",
+            why=str(error) or type(error).__name__,
+            fix="run the same command again: it goes on from what was done",
+        )
 
     # --- the connection ---------------------------------------------------------------------------------
 
@@ -176,13 +196,21 @@ class SSH:
     def _make(self) -> fabric.Connection:
         path = str((self.root / Path(self.ssh.config).expanduser()).resolve()) if self.ssh.config else None
         if path and not Path(path).is_file():
-            raise ConfigError(f"there is no ssh config `{self.ssh.config}`", fix="mend ssh.config in the environment's file")
+            raise ConfigError(
+                f"there is no ssh config `{self.ssh.config}`", fix="mend ssh.config in the environment's file"
+            )
         config = fabric.Config(runtime_ssh_path=path) if path else fabric.Config()
         timeout = self.ssh.connect_timeout
         connect = {"banner_timeout": timeout, "auth_timeout": timeout, "channel_timeout": timeout}
-        gateway = fabric.Connection(self.host.via, config=config, connect_timeout=int(timeout)) if self.host.via else None
+        gateway = (
+            fabric.Connection(self.host.via, config=config, connect_timeout=int(timeout)) if self.host.via else None
+        )
         connection = fabric.Connection(
-            self.host.ssh, config=config, gateway=gateway, connect_timeout=int(timeout), connect_kwargs=connect,
+            self.host.ssh,
+            config=config,
+            gateway=gateway,
+            connect_timeout=int(timeout),
+            connect_kwargs=connect,
         )
         hop: Any = connection
         while isinstance(hop, fabric.Connection):
@@ -220,22 +248,29 @@ class SSH:
             return Unreachable(
                 f"the host key of `{self.name}` has changed",
                 why=f"{where} answers with another {error.key.get_name()} key than the one that is known:"
-                    " another machine, or somebody in between",
-                fix=f"if you know why: ssh-keygen -R {shlex.quote(_known_name(connection))}, then {try_it} and compare the key",
+                " another machine, or somebody in between",
+                fix=f"if you know why: ssh-keygen -R {shlex.quote(_known_name(connection))}\n"
+                f"then {try_it} and compare the key",
             )
         if isinstance(error, _UnknownKey):
-            return Unreachable(f"the host key of `{self.name}` is not known", why=f"{where} answers with {error}",
-                               fix=f"{try_it}, compare the key, and answer yes: that writes it down")
-        if isinstance(error, (paramiko.AuthenticationException, paramiko.PasswordRequiredException)) or (
-            isinstance(error, ValueError)
-        ):
-            return Unreachable(f"`{self.name}` does not let `{connection.user}` in", why=f"{where}: {error}",
-                               fix=f"check the key: {try_it}")
+            return Unreachable(
+                f"the host key of `{self.name}` is not known",
+                why=f"{where} answers with {error}",
+                fix=f"{try_it}, compare the key, and answer yes: that writes it down",
+            )
+        if isinstance(error, (paramiko.AuthenticationException, ValueError)):
+            return Unreachable(
+                f"`{self.name}` does not let `{connection.user}` in",
+                why=f"{where}: {error}",
+                fix=f"check the key: {try_it}",
+            )
         return Unreachable(f"cannot reach `{self.name}`", why=f"{where}: {_why(error)}", fix=f"check with: {try_it}")
 
 
 def _why(error: Exception) -> str:
-    return re.sub(r"^\[Errno \w+\] ", "", str(error)) or {"TimeoutError": "no answer in time"}.get(type(error).__name__, type(error).__name__)
+    return re.sub(r"^\[Errno \w+\] ", "", str(error)) or {"TimeoutError": "no answer in time"}.get(
+        type(error).__name__, type(error).__name__
+    )
 
 
 def _known_name(connection: fabric.Connection) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol
 
 
-class State(str, Enum):
+class State(StrEnum):
     """Whether there is a server."""
 
     ABSENT = "absent"
     STOPPED = "stopped"
     RUNNING = "running"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class Server(Protocol):

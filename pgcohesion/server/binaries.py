@@ -25,7 +25,7 @@ class Account(Struct, frozen=True):
 
     @property
     def ids(self) -> dict[str, object]:
-        """subprocess's arguments to become this user."""
+        """The arguments with which subprocess becomes this user."""
         if self.name is None:
             return {}
         entry = pwd.getpwnam(self.name)
@@ -67,8 +67,11 @@ def account(*folders: Path) -> Account:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return Account(pwd.getpwnam(name).pw_name)
-    raise ConfigError("PostgreSQL cannot run as root", why="this machine has no unprivileged user to run it as",
-                      fix="useradd --system postgres")
+    raise ConfigError(
+        "PostgreSQL cannot run as root",
+        why="this machine has no unprivileged user to run it as",
+        fix="useradd --system postgres",
+    )
 
 
 def wheel() -> Path | None:
@@ -87,13 +90,17 @@ def bin_folder(named: str | None, user: Account) -> Path:
     """
     if named is not None:
         if not (Path(named) / "postgres").is_file():
-            raise ConfigError(f"there is no PostgreSQL in `{named}`", why="postgresql.bin must hold `postgres`",
-                              fix="name the folder of an installed server, or remove postgresql.bin")
+            raise ConfigError(
+                f"there is no PostgreSQL in `{named}`",
+                why="postgresql.bin must hold `postgres`",
+                fix="name the folder of an installed server, or remove postgresql.bin",
+            )
         return Path(named)
     folder = wheel()
     if folder is None:
         raise ConfigError(
-            "the embedded PostgreSQL is not installed", why="its extra was left out of .venv (PGCOHESION_EXTRAS)",
+            "the embedded PostgreSQL is not installed",
+            why="its extra was left out of .venv (PGCOHESION_EXTRAS)",
             fix="unset PGCOHESION_EXTRAS; ./inv dev.doctor\nor name an installed one in postgresql.bin",
         )
     return folder if user.may_enter(folder) else _copied(folder)
@@ -112,7 +119,9 @@ def _copied(folder: Path) -> Path:
         aside.chmod(0o755)
         for part in (package, package.with_name(f"{package.name}.libs")):
             if part.is_dir():
-                shutil.copytree(part, aside / part.name, copy_function=_link, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(
+                    part, aside / part.name, copy_function=_link, ignore=shutil.ignore_patterns("__pycache__")
+                )
         try:
             aside.replace(target)
         except OSError:  # another run was first

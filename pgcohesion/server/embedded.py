@@ -86,14 +86,16 @@ class Embedded:
         except FileNotFoundError:
             return State.ABSENT
         except PermissionError as error:
-            raise ConfigError(f"the data folder of `{self.env}` is closed to us", why=str(error),
-                              fix="run as the user that made it") from error
+            raise ConfigError(
+                f"the data folder of `{self.env}` is closed to us", why=str(error), fix="run as the user that made it"
+            ) from error
         if version != str(self.config.version):
             raise ConfigError(
-                f"the data folder of `{self.env}` is from PostgreSQL {version}, the environment says {self.config.version}",
+                f"the data folder of `{self.env}` is from PostgreSQL {version},"
+                f" the environment says {self.config.version}",
                 why=f"{self.data} cannot be opened by another major version",
                 fix=f"inv db.reset --env={self.env} rebuilds it from nothing"
-                    f"\nor set postgresql.version = {version} with its postgresql.bin, and keep the data",
+                f"\nor set postgresql.version = {version} with its postgresql.bin, and keep the data",
             )
         return State.RUNNING if self._pid() else State.STOPPED
 
@@ -124,8 +126,12 @@ class Embedded:
     def parameters(self) -> dict[str, str]:
         """Return libpq's parameters for the superuser, over the unix socket."""
         password = self.password()
-        return {"host": str(self.socket_folder), "port": str(self.port), "user": SUPERUSER,
-                "password": password.reveal()}
+        return {
+            "host": str(self.socket_folder),
+            "port": str(self.port),
+            "user": SUPERUSER,
+            "password": password.reveal(),
+        }
 
     def address(self) -> tuple[str, int]:
         """Return loopback and the port."""
@@ -133,8 +139,12 @@ class Embedded:
 
     def tool_environment(self) -> dict[str, str]:
         """Return libpq's variables for the superuser; the password lies in a file."""
-        return {"PGHOST": str(self.socket_folder), "PGPORT": str(self.port), "PGUSER": SUPERUSER,
-                "PGPASSFILE": str(self._passfile())}
+        return {
+            "PGHOST": str(self.socket_folder),
+            "PGPORT": str(self.port),
+            "PGUSER": SUPERUSER,
+            "PGPASSFILE": str(self._passfile()),
+        }
 
     def password(self) -> Secret:
         """Return the superuser's password, made when there is none."""
@@ -174,11 +184,21 @@ class Embedded:
         locale = ["--locale-provider=builtin", f"--builtin-locale={self.config.locale}", "--locale=C"]
         if self.config.version < 17 or self.config.locale not in ("C", "C.UTF-8", "PG_UNICODE_FAST"):
             locale = [f"--locale={self.config.locale}"]
-        checksums = ["--data-checksums"] if self.config.data_checksums else (
-            ["--no-data-checksums"] if self.config.version >= 18 else [])
+        checksums = (
+            ["--data-checksums"]
+            if self.config.data_checksums
+            else (["--no-data-checksums"] if self.config.version >= 18 else [])
+        )
         return [
-            self.tool("initdb"), f"--pgdata={folder}", f"--username={SUPERUSER}", f"--pwfile={password}",
-            "--auth=scram-sha-256", "--encoding=UTF8", *locale, *checksums, "--no-instructions",
+            self.tool("initdb"),
+            f"--pgdata={folder}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            *locale,
+            *checksums,
+            "--no-instructions",
         ]
 
     def _password_file(self) -> Path:
@@ -199,14 +219,17 @@ class Embedded:
             raise ConfigError(f"`{self.env}` has no database yet", fix=f"inv db.setup --env={self.env}")
         for attempt in range(START_ATTEMPTS):
             if self._pid():
-                return self._wait(None, 0)
+                self._wait(None, 0)
+                return
             (self.data / "postmaster.pid").unlink(missing_ok=True)  # of a server that was killed
             self._choose_port(again=attempt > 0)
             try:
-                return self._launch()
+                self._launch()
             except NotStarted as error:
                 if "already in use" not in error.why or self.config.port or attempt == START_ATTEMPTS - 1:
                     raise
+            else:
+                return
 
     def _launch(self) -> None:
         self._prepare(self.socket_folder, mode=0o700)
@@ -216,9 +239,22 @@ class Embedded:
             self.account.give(self.log_file)
             offset = log.tell()
             process = subprocess.Popen(
-                [self.tool("postgres"), "-D", str(self.data), "-p", str(self.port), "-c",
-                 f"unix_socket_directories={self.socket_folder}", "-c", "unix_socket_permissions=0700"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
+                [
+                    self.tool("postgres"),
+                    "-D",
+                    str(self.data),
+                    "-p",
+                    str(self.port),
+                    "-c",
+                    f"unix_socket_directories={self.socket_folder}",
+                    "-c",
+                    "unix_socket_permissions=0700",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
                 **self.account.ids,  # type: ignore[call-overload]
             )
         self._wait(process, offset)
@@ -235,10 +271,16 @@ class Embedded:
         with self.log_file.open("rb") as log:
             log.seek(offset)
             text = log.read().decode("utf-8", "replace").strip()
-        lines = [line for line in text.splitlines() if "FATAL" in line or "HINT" in line or "ERROR" in line
-                 or "could not" in line] or text.splitlines()[-5:]
-        return NotStarted(f"PostgreSQL of `{self.env}` does not start", why="\n".join(lines) or "it said nothing",
-                           fix=f"mend that, then inv db.start --env={self.env}; the whole log: {self.log_file}")
+        lines = [
+            line
+            for line in text.splitlines()
+            if "FATAL" in line or "HINT" in line or "ERROR" in line or "could not" in line
+        ] or text.splitlines()[-5:]
+        return NotStarted(
+            f"PostgreSQL of `{self.env}` does not start",
+            why="\n".join(lines) or "it said nothing",
+            fix=f"mend that, then inv db.start --env={self.env}; the whole log: {self.log_file}",
+        )
 
     def stop(self) -> None:
         """Stop the server and wait until it is gone."""
@@ -282,7 +324,8 @@ class Embedded:
         if self.config.port:
             if not _free(self.config.port):
                 raise NotStarted(
-                    f"port {self.config.port} is taken", why="another program listens there",
+                    f"port {self.config.port} is taken",
+                    why="another program listens there",
                     fix="set postgresql.port to another one, or leave it out: a free one is chosen",
                 )
             return
@@ -299,17 +342,25 @@ class Embedded:
             if mode == 0o700:
                 folder.chmod(mode)
         except OSError as error:
-            raise ConfigError(f"cannot write to `{folder}`", why=str(error), fix="make it writable, or run elsewhere") from error
+            raise ConfigError(
+                f"cannot write to `{folder}`", why=str(error), fix="make it writable, or run elsewhere"
+            ) from error
 
     def _run(self, argv: list[str], what: str) -> None:
         from ..runner.local import run_group
 
         status, out = run_group(argv, env={**os.environ, "LC_ALL": "C"}, **self.account.ids)
         if status:
-            lines = [line for line in out.splitlines() if "rror" in line or "FATAL" in line
-                     or "HINT" in line or "detail" in line]
-            raise CommandFailed(f"`{what}` failed", why="\n".join(lines) or out[-800:],
-                                fix="mend that and run the same command again: nothing was left behind")
+            lines = [
+                line
+                for line in out.splitlines()
+                if "rror" in line or "FATAL" in line or "HINT" in line or "detail" in line
+            ]
+            raise CommandFailed(
+                f"`{what}` failed",
+                why="\n".join(lines) or out[-800:],
+                fix="mend that and run the same command again: nothing was left behind",
+            )
 
 
 def _closed_home(root: Path, env: str) -> Path:

@@ -9,7 +9,13 @@ from ..runner import Runner
 from .base import State
 
 OS_USER = "postgres"
-LOG_TAIL = """tail -n 40 "/var/log/postgresql/postgresql-$1-$2.log" | grep -E 'FATAL|ERROR|HINT|DETAIL|could not' | tail -n 6"""
+LOG_TAIL = """
+tail -n 40 "/var/log/postgresql/postgresql-$1-$2.log" | grep -E 'FATAL|ERROR|HINT|DETAIL|could not' | tail -n 6
+"""
+STATE = """
+[ -e "$1/postgresql.conf" ] || { echo absent; exit; }
+systemctl is-active -q "$2" && echo running || echo stopped
+"""
 
 
 class Packaged:
@@ -41,8 +47,15 @@ class Packaged:
 
     def configuration_test(self) -> list[str]:
         """Return the command that parses the configuration files."""
-        return [self.tool("postgres"), "-D", self.data_folder(), "-c", f"config_file={self.folder()}/postgresql.conf",
-                "-C", "data_directory"]
+        return [
+            self.tool("postgres"),
+            "-D",
+            self.data_folder(),
+            "-c",
+            f"config_file={self.folder()}/postgresql.conf",
+            "-C",
+            "data_directory",
+        ]
 
     def tool(self, name: str) -> str:
         """Return the path of a program of this version on the host."""
@@ -54,15 +67,15 @@ class Packaged:
 
     def state(self) -> State:
         """Ask the host."""
-        script = '[ -e "$1/postgresql.conf" ] || { echo absent; exit; }; systemctl is-active -q "$2" && echo running || echo stopped'
-        done = self.runner.run(("sh", "-c", script, "state", self.folder(), self.unit), user="root")
+        done = self.runner.run(("sh", "-c", STATE, "state", self.folder(), self.unit), user="root")
         return State(done.stdout.strip())
 
     def _systemctl(self, verb: str) -> None:
         done = self.runner.run(("systemctl", verb, self.unit), user="root", check=False)
         if done.status:
-            log = self.runner.run(("sh", "-c", LOG_TAIL, "log", str(self.config.version), self.config.cluster),
-                                  user="root", check=False)
+            log = self.runner.run(
+                ("sh", "-c", LOG_TAIL, "log", str(self.config.version), self.config.cluster), user="root", check=False
+            )
             raise NotStarted(
                 f"PostgreSQL on `{self.runner.name}` did not {verb}",
                 why=log.stdout.strip() or done.stderr.strip(),

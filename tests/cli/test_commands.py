@@ -85,9 +85,15 @@ def test_failure_as_json(bare: Project, name: str) -> None:
     assert done.returncode == code
 
 
-@pytest.mark.parametrize("words", [
-    ("--env=staging", "env.show"), ("env.show", "--env=staging"), ("env.show", "--env", "staging"), ("--env", "staging", "env.show"),
-])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--env=staging", "env.show"),
+        ("env.show", "--env=staging"),
+        ("env.show", "--env", "staging"),
+        ("--env", "staging", "env.show"),
+    ],
+)
 def test_the_environment_may_stand_anywhere(bare: Project, words: tuple[str, ...]) -> None:
     assert bare.json(*words)["env"] == "staging"
 
@@ -113,8 +119,14 @@ def test_layers_override_in_order(bare: Project) -> None:
         assert work_mem() == "9MB"
         assert work_mem(PGCOHESION__SETTINGS__WORK_MEM="10MB") == "10MB"
         assert work_mem("--set", "settings.work_mem=11MB", PGCOHESION__SETTINGS__WORK_MEM="10MB") == "11MB"
-        explained = bare.inv("env.explain", "settings.work_mem", "--env=staging", "--set", "settings.work_mem=11MB",
-                             env={"PGCOHESION__SETTINGS__WORK_MEM": "10MB"}).stdout
+        explained = bare.inv(
+            "env.explain",
+            "settings.work_mem",
+            "--env=staging",
+            "--set",
+            "settings.work_mem=11MB",
+            env={"PGCOHESION__SETTINGS__WORK_MEM": "10MB"},
+        ).stdout
         places = ["environments/staging.toml:", "environments/staging.env", "process environment", "command line"]
         assert [place in line for place, line in zip(places, explained.splitlines()[1:], strict=False)] == [True] * 4
     finally:
@@ -160,14 +172,17 @@ def test_a_broken_task_module_names_itself_and_leaves_the_others_usable(bare: Pr
 
 
 def test_a_bug_becomes_a_line_and_a_masked_private_log(bare: Project) -> None:
-    path = bare.write("tasks/buggy.py", """
+    path = bare.write(
+        "tasks/buggy.py",
+        """
 import pgcohesion as pg
 
 @pg.task
 def crash(ctx: pg.Context) -> None:
     '''Crash.'''
     raise ZeroDivisionError("with " + ctx.secret(ctx.config.roles["chanuka_app"].password, "x").reveal())
-""")
+""",
+    )
     try:
         done = bare.inv("buggy.crash", "--env=staging", env={"CHANUKA_APP_PASSWORD": "do-not-show-me"})
         assert done.returncode == 1
@@ -182,14 +197,17 @@ def crash(ctx: pg.Context) -> None:
 
 
 def test_a_timeout_bounds_a_task_and_its_children(bare: Project) -> None:
-    path = bare.write("tasks/slow.py", """
+    path = bare.write(
+        "tasks/slow.py",
+        """
 import pgcohesion as pg
 
 @pg.task
 def sleep(ctx: pg.Context) -> None:
     '''Sleep.'''
     ctx.run(("sh", "-c", "sleep 47.25; echo done"))
-""")
+""",
+    )
     try:
         started = time.monotonic()
         done = bare.inv("slow.sleep", "--timeout=1")
@@ -203,8 +221,9 @@ def sleep(ctx: pg.Context) -> None:
 
 def test_a_reader_that_goes_away_is_no_error(bare: Project) -> None:
     for words in (("--list",), ("env.show",), ("db.setup", "--dry-run"), ("provision.render",)):
-        process = subprocess.Popen(bare.command(*words), cwd=bare.root, env=bare.environment(),
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            bare.command(*words), cwd=bare.root, env=bare.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         assert process.stdout
         assert process.stderr
         process.stdout.close()
@@ -213,7 +232,9 @@ def test_a_reader_that_goes_away_is_no_error(bare: Project) -> None:
 
 
 def test_ctrl_c_exits_130(bare: Project) -> None:
-    path = bare.write("tasks/slow.py", """
+    path = bare.write(
+        "tasks/slow.py",
+        """
 import pgcohesion as pg
 
 @pg.task
@@ -221,11 +242,13 @@ def sleep(ctx: pg.Context) -> None:
     '''Sleep.'''
     ctx.output.note("sleeping")
     ctx.run(("sleep", "47.5"))
-""")
+""",
+    )
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            process = subprocess.Popen(bare.command("slow.sleep"), cwd=bare.root, env=bare.environment(),
-                                       stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                bare.command("slow.sleep"), cwd=bare.root, env=bare.environment(), stderr=subprocess.PIPE, text=True
+            )
             assert process.stderr
             assert process.stderr.readline() == "sleeping\n"
             process.send_signal(number)
@@ -243,13 +266,24 @@ def test_logs_as_json(bare: Project) -> None:
 
 
 def test_unprintable_terminals_do_not_break_it(bare: Project) -> None:
-    done = subprocess.run(bare.command("env.list"), cwd=bare.root, env=bare.environment(PYTHONIOENCODING="ascii", LC_ALL="C"),
-                          capture_output=True, check=False)
+    done = subprocess.run(
+        bare.command("env.list"),
+        cwd=bare.root,
+        env=bare.environment(PYTHONIOENCODING="ascii", LC_ALL="C"),
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0
 
 
 def test_stock_invoke_and_python_see_the_same_tasks_module() -> None:
     code = "import tasks, tasks.db, sys; print(tasks.__file__.endswith('tasks.py'), tasks.db.__name__)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True,
-                          env={**os.environ}, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        env={**os.environ},
+        check=True,
+    )
     assert done.stdout.split() == ["True", "tasks.db"]

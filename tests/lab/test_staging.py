@@ -40,7 +40,13 @@ def psql(host: Host, query: str, database: str = "postgres") -> str:
 def test_dry_run_on_a_fresh_host_shows_all_and_changes_nothing(staging: Project, host: Host) -> None:
     done = inv(staging, "db.setup", "--dry-run")
     assert done.returncode == 0, done.stderr
-    for what in ("+ package postgresql-15", "+ file postgresql.conf", "+ role chanuka_app", "> migration 0001", "> seed"):
+    for what in (
+        "+ package postgresql-15",
+        "+ file postgresql.conf",
+        "+ role chanuka_app",
+        "> migration 0001",
+        "> seed",
+    ):
         assert what in done.stdout
     assert host.exec(["test", "-e", "/etc/postgresql"], check=False).returncode == 1
     assert host.exec(["test", "-e", "/run/lock/pgcohesion.lock"], check=False).returncode == 1
@@ -51,9 +57,17 @@ def test_setup_installs_and_the_second_run_changes_nothing(staging: Project, hos
     assert first.returncode == 0, first.stderr
     assert "healthy" in first.stdout
     assert psql(host, "SELECT count(*) > 50 FROM chanuka.bills", "chanuka") == "t"
-    assert psql(host, "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'chanuka.bills'::regclass", "chanuka") == "chanuka_owner"
+    assert (
+        psql(host, "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'chanuka.bills'::regclass", "chanuka")
+        == "chanuka_owner"
+    )
     assert psql(host, "SHOW data_checksums") == "on"
-    assert psql(host, "SELECT datcollate || ' ' || pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'chanuka'") == "C.UTF-8 UTF8"
+    assert (
+        psql(
+            host, "SELECT datcollate || ' ' || pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'chanuka'"
+        )
+        == "C.UTF-8 UTF8"
+    )
     second = inv(staging, "db.setup")
     assert second.returncode == 0, second.stderr
     assert "no changes; healthy" in second.stdout
@@ -64,8 +78,10 @@ def test_setup_installs_and_the_second_run_changes_nothing(staging: Project, hos
 
 
 def test_the_application_connects_through_db_run(staging: Project) -> None:
-    probe = ("import os, psycopg; print(*psycopg.connect(os.environ['DATABASE_URL'])"
-             ".execute('select current_user, current_database(), count(*) > 50 from bills').fetchone())")
+    probe = (
+        "import os, psycopg; print(*psycopg.connect(os.environ['DATABASE_URL'])"
+        ".execute('select current_user, current_database(), count(*) > 50 from bills').fetchone())"
+    )
     import sys
 
     done = inv(staging, "db.run", "--", sys.executable, "-c", probe)
@@ -74,7 +90,9 @@ def test_the_application_connects_through_db_run(staging: Project) -> None:
 
 
 def test_no_secret_stands_in_a_process_list_or_a_log(staging: Project, host: Host) -> None:
-    watched = host.exec(["sh", "-c", "rm -f /tmp/stop; (while [ ! -e /tmp/stop ]; do ps -eo args; done) >/tmp/seen 2>&1 & echo on"])
+    watched = host.exec(
+        ["sh", "-c", "rm -f /tmp/stop; (while [ ! -e /tmp/stop ]; do ps -eo args; done) >/tmp/seen 2>&1 & echo on"]
+    )
     assert "on" in watched.stdout
     done = inv(staging, "provision.apply", "--verbose", CHANUKA_APP_PASSWORD="brand-new-secret-1")
     host.exec(["touch", "/tmp/stop"])
@@ -87,11 +105,14 @@ def test_no_secret_stands_in_a_process_list_or_a_log(staging: Project, host: Hos
     assert "no changes" in inv(staging, "provision.apply").stdout
 
 
-@pytest.mark.parametrize(("setting", "words"), [
-    ("work_mem=lots", 'postgresql.conf:23: invalid value for parameter "work_mem"'),
-    ("no_such_setting=1", 'unrecognized configuration parameter "no_such_setting"'),
-    ("shared_buffers=900GB", "Cannot allocate memory"),
-])
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("work_mem=lots", 'postgresql.conf:23: invalid value for parameter "work_mem"'),
+        ("no_such_setting=1", 'unrecognized configuration parameter "no_such_setting"'),
+        ("shared_buffers=900GB", "Cannot allocate memory"),
+    ],
+)
 def test_a_refused_setting_leaves_the_server_as_it_was_also_after_a_restart(
     staging: Project, host: Host, setting: str, words: str
 ) -> None:
@@ -129,8 +150,15 @@ def test_manual_changes_are_found_and_mended(staging: Project, host: Host) -> No
     host.exec(["sh", "-c", "echo '# by hand' >>/etc/postgresql/15/main/pg_hba.conf"])
     checked = inv(staging, "provision.check")
     assert checked.returncode == 1
-    for what in ("work_mem", "role chanuka_app  (superuser)", "password of role chanuka_readonly", "statement_timeout",
-                 "tables of schema chanuka  (select for chanuka_readonly)", "only declared roles connect", "pg_hba.conf"):
+    for what in (
+        "work_mem",
+        "role chanuka_app  (superuser)",
+        "password of role chanuka_readonly",
+        "statement_timeout",
+        "tables of schema chanuka  (select for chanuka_readonly)",
+        "only declared roles connect",
+        "pg_hba.conf",
+    ):
         assert what in checked.stdout, what
     assert inv(staging, "provision.apply").returncode == 0
     assert inv(staging, "provision.check").returncode == 0
@@ -149,7 +177,9 @@ def test_a_failed_migration_leaves_nothing(staging: Project, host: Host) -> None
 
 def test_two_operators_at_once_the_second_is_told_who_works(staging: Project, host: Host) -> None:
     with project() as other:
-        (other.root / "environments" / "staging.toml").write_text((staging.root / "environments" / "staging.toml").read_text())
+        (other.root / "environments" / "staging.toml").write_text(
+            (staging.root / "environments" / "staging.toml").read_text()
+        )
         host.exec(["sh", "-c", "systemctl stop postgresql@15-main"])
         with ThreadPoolExecutor() as pool:
             runs = [pool.submit(inv, one, "db.start") for one in (staging, other)]
@@ -159,10 +189,19 @@ def test_two_operators_at_once_the_second_is_told_who_works(staging: Project, ho
 
 
 def test_the_host_lock_refuses_and_ends_with_its_holder(staging: Project, host: Host) -> None:
-    holder = ("use Fcntl ':flock'; open(my $f, '+>>', '/run/lock/pgcohesion.lock'); flock($f, LOCK_EX); truncate($f, 0);"
-              "syswrite($f, \"eve\\@laptop\\n\"); open(my $r, '>', '/tmp/held'); close $r; sleep 60")
-    host.exec(["sh", "-c", f"rm -f /tmp/held; setsid perl -e \"$1\" >/dev/null 2>&1 & while [ ! -e /tmp/held ]; do sleep 0.05; done",
-               "hold", holder])
+    holder = (
+        "use Fcntl ':flock'; open(my $f, '+>>', '/run/lock/pgcohesion.lock'); flock($f, LOCK_EX); truncate($f, 0);"
+        "syswrite($f, \"eve\\@laptop\\n\"); open(my $r, '>', '/tmp/held'); close $r; sleep 60"
+    )
+    host.exec(
+        [
+            "sh",
+            "-c",
+            f'rm -f /tmp/held; setsid perl -e "$1" >/dev/null 2>&1 & while [ ! -e /tmp/held ]; do sleep 0.05; done',
+            "hold",
+            holder,
+        ]
+    )
     done = inv(staging, "db.stop")
     assert done.returncode == 5
     assert "eve@laptop" in done.stderr
@@ -210,8 +249,13 @@ def test_reset_demands_the_word(staging: Project) -> None:
 
 
 def test_a_host_that_vanishes_in_the_middle_is_an_error_within_seconds(staging: Project, host: Host) -> None:
-    process = subprocess.Popen(staging.command("db.run", ENV, "--", "sh", "-c", "echo up; sleep 600"), cwd=staging.root,
-                               env=staging.environment(**PASSWORDS), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        staging.command("db.run", ENV, "--", "sh", "-c", "echo up; sleep 600"),
+        cwd=staging.root,
+        env=staging.environment(**PASSWORDS),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout
     assert process.stdout.readline() == "up\n"
     process.terminate()

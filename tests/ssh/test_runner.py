@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(runner: Runner, tmp_path: 
 
 
 def test_a_pipe_talks_both_ways(runner: Runner) -> None:
-    pipe = runner.pipe(("sh", "-c", "while read line; do echo \"<$line>\"; done; echo end >&2"))
+    pipe = runner.pipe(("sh", "-c", 'while read line; do echo "<$line>"; done; echo end >&2'))
     pipe.send(b"one\n")
     assert pipe.receive() == b"<one>\n"
     pipe.finish()
