@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
-from invoke.parser import Parser, ParserContext
+from invoke.parser import Parser
+from invoke.parser.context import ParserContext
 from invoke.program import Program
 from invoke.tasks import Task
 

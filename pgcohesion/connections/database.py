@@ -36,13 +36,14 @@ class Database:
         return connection
 
     def _connect(self, database: str, role: str | None) -> Connection:
-        parameters = {"connect_timeout": "10", "application_name": self._application_name, **self._parameters()}
+        parameters: dict[str, Any] = {
+            "connect_timeout": 10,
+            "application_name": self._application_name,
+            **self._parameters(),
+        }
         try:
-            connection = psycopg.connect(
-                **parameters,
-                dbname=database,
-                autocommit=True,
-                row_factory=namedtuple_row,  # type: ignore[arg-type]
+            connection: Connection = psycopg.connect(
+                **parameters, dbname=database, autocommit=True, row_factory=namedtuple_row
             )
             if role is not None:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
@@ -77,7 +78,7 @@ class Database:
         try:
             with connection.pipeline():
                 cursors = {
-                    name: connection.execute(query, (values or {}).get(name))  # type: ignore[arg-type]
+                    name: connection.execute(query, (values or {}).get(name))
                     for name, query in queries.items()
                 }
             return {name: cursor.fetchall() for name, cursor in cursors.items()}

@@ -106,7 +106,7 @@ def _run(ctx: Context, connection: psycopg.Connection[Any], kind: str, file: Fil
         _prepare(connection, settings.role, settings.search_path, settings.lock_timeout)
         before = _transaction_id(connection)
         try:
-            connection.execute(file.text)  # type: ignore[call-overload]
+            connection.execute(file.text)
         except psycopg.Error as error:
             raise in_file(error, file.path, file.text) from error
         connection.execute("RESET ROLE")

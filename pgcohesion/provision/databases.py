@@ -185,7 +185,7 @@ def _defaults(name: str, database: Database, grant: Grant, kind: str, inside: Da
 
 def _words(privileges: Sequence[str]) -> Composable:
     """Privileges are checked against PostgreSQL's list when the environment is read."""
-    return SQL(", ").join(SQL(privilege) for privilege in privileges)  # type: ignore[arg-type]
+    return SQL(", ").join(SQL(privilege) for privilege in privileges)
 
 
 def _grantee(role: str) -> Composable:

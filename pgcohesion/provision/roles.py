@@ -37,7 +37,7 @@ def _role(name: str, role: Role, now: Any) -> Iterator[Change]:
     if now is None:
         words = [_flag(flag, getattr(role, flag)) for flag in FLAGS if getattr(role, flag) or flag == "inherit"]
         limit = f" CONNECTION LIMIT {role.connection_limit}" if role.connection_limit >= 0 else ""
-        statement = SQL("CREATE ROLE {} WITH {}").format(Identifier(name), SQL(" ".join(words) + limit))  # type: ignore[arg-type]
+        statement = SQL("CREATE ROLE {} WITH {}").format(Identifier(name), SQL(" ".join(words) + limit))
         yield Change("create", f"role {name}", Sql(statement), "login" if role.login else "")
         return
     different = [flag for flag in FLAGS if getattr(role, flag) != getattr(now, flag)]
@@ -46,7 +46,7 @@ def _role(name: str, role: Role, now: Any) -> Iterator[Change]:
         different.append("connection limit")
         words.append(f"CONNECTION LIMIT {role.connection_limit}")
     if words:
-        statement = SQL("ALTER ROLE {} WITH {}").format(Identifier(name), SQL(" ".join(words)))  # type: ignore[arg-type]
+        statement = SQL("ALTER ROLE {} WITH {}").format(Identifier(name), SQL(" ".join(words)))
         yield Change("alter", f"role {name}", Sql(statement), ", ".join(different))
 
 

@@ -175,9 +175,10 @@ class SSH:
             transport = self._open().transport
         assert transport is not None
         try:
-            return transport.open_session(timeout=self.ssh.connect_timeout)
+            channel: paramiko.Channel = transport.open_session(timeout=self.ssh.connect_timeout)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._lost(error) from error
+        return channel
 
     def _open(self) -> fabric.Connection:
         with self._lock:
