@@ -145,7 +145,7 @@ class Sshd:
         config, log = self.folder / "sshd_config", self.folder / "sshd.log"
         config.write_text(_CONFIG.format(port=self.port, address=ADDRESS, dir=self.folder, sftp=sftp))
         program = shutil.which("sshd", path=_SBIN) or "sshd"  # sshd wants its whole path, to run itself again
-        argv = [program, "-D", "-f", str(config), "-E", str(log)]
+        argv = [*_mortal(), program, "-D", "-f", str(config), "-E", str(log)]
         self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
         end = time.monotonic() + START_SECONDS
         while not _speaks_ssh(self.port):
@@ -153,6 +153,12 @@ class Sshd:
                 self.stop()
                 raise RuntimeError(f"sshd did not start: {self.log}")
             time.sleep(0.01)
+
+
+def _mortal() -> list[str]:
+    """What makes a program end with the test run, even when that is killed; Linux only."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def _free_port() -> int:
