@@ -221,6 +221,8 @@ def shell(ctx: Context, role: str = "") -> int:
             "PGDATABASE": ctx.config.main_database,
         }
         values |= {"PGPASSWORD": parameters["password"]} if "password" in parameters else {}
+        path = ctx.config.migrations.search_path.replace("\\", "\\\\").replace(" ", "\\ ")
+        values["PGOPTIONS"] = f"-c search_path={path}"
     else:
         values = exported(ctx, role)
     return _foreground([psql, "--no-psqlrc" if not ctx.output.interactive else "--set=PROMPT1=%/%R%x%# "], values)
