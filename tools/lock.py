@@ -15,8 +15,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = "# {what}: {why}. Written by tools/lock.py from pyproject.toml; do not edit.\n"
 COMPILE = (
-    "pip", "compile", "--quiet", "--universal", "--fork-strategy=fewest", "--python-version=3.11",
-    "--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header",
+    "pip",
+    "compile",
+    "--quiet",
+    "--universal",
+    "--fork-strategy=fewest",
+    "--python-version=3.11",
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--no-annotate",
+    "--no-header",
 )
 
 
