@@ -48,8 +48,13 @@ def main() -> None:
             samples = rounds(
                 [
                     Command("initdb, start, psql -f by hand", by_hand, floor, environment(), lambda: _clear(data)),
-                    Command("first inv db.setup", made.command("db.setup", "--env=development"), made.root, environment(),
-                            lambda: _forget(made)),
+                    Command(
+                        "first inv db.setup",
+                        made.command("db.setup", "--env=development"),
+                        made.root,
+                        environment(),
+                        lambda: _forget(made),
+                    ),
                 ],
                 number,
             )

@@ -25,13 +25,20 @@ def main() -> None:
         with project() as made:
             root, env = made.root, environment(PGCOHESION_ENV="development")
             subprocess.run([inv, "db.setup"], cwd=root, env=env, check=True, capture_output=True)
-            url = subprocess.run([inv, "db.url", "--reveal"], cwd=root, env=env, check=True, capture_output=True, text=True)
+            url = subprocess.run(
+                [inv, "db.url", "--reveal"], cwd=root, env=env, check=True, capture_output=True, text=True
+            )
             samples = rounds(
                 [
                     Command("bare inv --list", [inv, "--list"], bare, env),
                     Command("inv --list", [inv, "--list"], root, env),
                     Command("./inv --list", [str(REPO / "inv"), "--list"], root, env),
-                    Command("psycopg connect, select 1", [sys.executable, "-c", PROBE], bare, {**env, "URL": url.stdout.strip()}),
+                    Command(
+                        "psycopg connect, select 1",
+                        [sys.executable, "-c", PROBE],
+                        bare,
+                        {**env, "URL": url.stdout.strip()},
+                    ),
                     Command("inv db.status", [inv, "db.status"], root, env),
                     Command("second inv db.setup", [inv, "db.setup"], root, env),
                 ],

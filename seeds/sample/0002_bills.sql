@@ -70,10 +70,10 @@ select b.bill_id, w.status::bill_status, b.introduced_on + w.days, w.description
   from bills b
  cross join lateral (values
     (0, 'introduced', 0, 'Introduced and read for the first time'),
-    (1, 'committee', 10, 'Referred to committee'),
-    (2, 'floor', 45, 'Reported with amendments'),
-    (3, case when b.bill_id % 4 = 3 then 'failed' else 'passed' end, 60, 'Put to the vote'),
-    (4, case when b.bill_id % 11 = 0 then 'vetoed' else 'enacted' end, 90, 'Sent to the executive')
+    (1, 'committee', 5 + b.bill_id % 9, 'Referred to committee'),
+    (2, 'floor', 30 + b.bill_id * 7 % 25, 'Reported with amendments'),
+    (3, case when b.bill_id % 4 = 3 then 'failed' else 'passed' end, 60 + b.bill_id * 5 % 17, 'Put to the vote'),
+    (4, case when b.bill_id % 11 = 0 then 'vetoed' else 'enacted' end, 95 + b.bill_id % 12, 'Sent to the executive')
   ) as w (step, status, days, description)
  where w.step <= case when b.bill_id % 13 = 0 then 1 else least(4, b.bill_id % 6) end
    and not (w.step = 4 and b.bill_id % 4 = 3)

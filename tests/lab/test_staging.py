@@ -197,7 +197,7 @@ def test_the_host_lock_refuses_and_ends_with_its_holder(staging: Project, host: 
         [
             "sh",
             "-c",
-            f'rm -f /tmp/held; setsid perl -e "$1" >/dev/null 2>&1 & while [ ! -e /tmp/held ]; do sleep 0.05; done',
+            'rm -f /tmp/held; setsid perl -e "$1" >/dev/null 2>&1 & while [ ! -e /tmp/held ]; do sleep 0.05; done',
             "hold",
             holder,
         ]

@@ -45,9 +45,7 @@ def test_an_unknown_host_is_refused(sshd: Sshd) -> None:
 
 def test_a_stopped_server_refuses_and_its_sessions_end(sshd: Sshd) -> None:
     argv = ["ssh", "-F", str(sshd.config), "local1", "echo up; sleep 60"]
-    with subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as session:
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as session:
         assert session.stdout is not None
         assert session.stdout.readline() == b"up\n"
         sshd.stop()
