@@ -258,6 +258,7 @@ class Embedded:
                 **self.account.ids,  # type: ignore[call-overload]
             )
         self._wait(process, offset)
+        process.returncode = 0  # it outlives us: without this, Popen warns that it still runs
 
     def _wait(self, process: subprocess.Popen[bytes] | None, offset: int) -> None:
         pause = 0.002
