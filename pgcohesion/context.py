@@ -205,6 +205,8 @@ class Context:
 
         actions = [change.action for change in group if isinstance(change.action, Sql)]
         first = actions[0]
+        if not first.transaction:  # DROP DATABASE ends sessions: none of ours may be left to fail later
+            self.db.forget()
         connection = self.db.connection(first.database or "postgres", first.role)
         execute(
             connection,

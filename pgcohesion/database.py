@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -238,14 +239,21 @@ def _wheel_psql() -> str:
 
 
 def _foreground(command: Sequence[str], variables: Mapping[str, str]) -> int:
-    """Run a program in our terminal; Ctrl-C is its own."""
-    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Run a program in our terminal; Ctrl-C is its own.
+
+    Without a terminal it gets a process group, which ends with us; in one, it must stay in the terminal's.
+    """
+    from .runner.local import end
+
+    alone = not sys.stdin.isatty()
+    process = subprocess.Popen(list(command), env={**os.environ, **variables}, start_new_session=alone)
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN) if not alone else None
     try:
-        status = subprocess.Popen(list(command), env={**os.environ, **variables}, preexec_fn=_default_interrupt).wait()  # noqa: PLW1509
+        status = process.wait()
+    except BaseException:
+        end(process) if alone else process.terminate()
+        raise
     finally:
-        signal.signal(signal.SIGINT, old)
+        if old is not None:
+            signal.signal(signal.SIGINT, old)
     return status if status >= 0 else 128 - status
-
-
-def _default_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

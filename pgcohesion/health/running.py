@@ -46,7 +46,7 @@ def _judged(ctx: Context, checks: Sequence[Check], database: str, shown: str) ->
 def _ask(ctx: Context, connection: psycopg.Connection[Any], checks: Sequence[Check]) -> Iterable[Answer]:
     """Send all queries in one pipeline, a transaction each."""
     milliseconds = round(ctx.config.health.timeout * 1000)
-    limits = "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', '200ms', false)"
+    limits = "SELECT set_config('statement_timeout', %s, false) AS a, set_config('lock_timeout', '200ms', false) AS b"
     try:
         connection.execute(limits, (f"{milliseconds}ms",))
         return _pipelined(connection, [check.query for check in checks])

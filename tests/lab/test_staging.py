@@ -28,7 +28,7 @@ def staging(host: Host) -> Iterator[Project]:
 
 def inv(project: Project, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a task on staging."""
-    return project.inv(*words, ENV, env={**PASSWORDS, **env}, timeout=300)
+    return project.inv(ENV, *words, env={**PASSWORDS, **env}, timeout=100)
 
 
 def psql(host: Host, query: str, database: str = "postgres") -> str:
@@ -145,8 +145,8 @@ def test_manual_changes_are_found_and_mended(staging: Project, host: Host) -> No
     psql(host, "ALTER ROLE chanuka_app SUPERUSER")
     psql(host, "ALTER ROLE chanuka_readonly PASSWORD 'changed'")
     psql(host, "ALTER ROLE chanuka_app SET statement_timeout = '1h'")
-    psql(host, "REVOKE SELECT ON bills FROM chanuka_readonly; GRANT CONNECT ON DATABASE chanuka TO PUBLIC", "chanuka")
-    psql(host, "SET search_path = chanuka; REVOKE SELECT ON bills FROM chanuka_readonly", "chanuka")
+    psql(host, "GRANT CONNECT ON DATABASE chanuka TO PUBLIC")
+    psql(host, "REVOKE SELECT ON chanuka.bills FROM chanuka_readonly", "chanuka")
     host.exec(["sh", "-c", "echo '# by hand' >>/etc/postgresql/15/main/pg_hba.conf"])
     checked = inv(staging, "provision.check")
     assert checked.returncode == 1
@@ -250,7 +250,7 @@ def test_reset_demands_the_word(staging: Project) -> None:
 
 def test_a_host_that_vanishes_in_the_middle_is_an_error_within_seconds(staging: Project, host: Host) -> None:
     process = subprocess.Popen(
-        staging.command("db.run", ENV, "--", "sh", "-c", "echo up; sleep 600"),
+        staging.command(ENV, "db.run", "--", "sh", "-c", "echo up; sleep 600"),
         cwd=staging.root,
         env=staging.environment(**PASSWORDS),
         stdout=subprocess.PIPE,
@@ -259,7 +259,7 @@ def test_a_host_that_vanishes_in_the_middle_is_an_error_within_seconds(staging: 
     assert process.stdout
     assert process.stdout.readline() == "up\n"
     process.terminate()
-    process.wait()
+    process.communicate()
     host.cut()
     try:
         started = time.monotonic()
