@@ -148,6 +148,13 @@ def url_text(ctx: Context, role: str = "", *, reveal: bool = False) -> str:
 class Url(Text, frozen=True):
     """A URL; JSON has it as ``url``."""
 
+    revealed: bool = False
+
+    @property
+    def reveals(self) -> bool:
+        """Whether the password was asked for."""
+        return self.revealed
+
     def as_dict(self) -> dict[str, Any]:
         """Return the URL."""
         return {"url": self.lines[0]}
@@ -155,7 +162,7 @@ class Url(Text, frozen=True):
 
 def url(ctx: Context, role: str = "", *, reveal: bool = False) -> Url:
     """Return the URL that applications connect with."""
-    return Url((url_text(ctx, role, reveal=reveal),))
+    return Url((url_text(ctx, role, reveal=reveal),), reveal)
 
 
 def _passfile(ctx: Context) -> Path:

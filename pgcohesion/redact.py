@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 MASK = "***"
@@ -45,7 +46,15 @@ def remember(value: str) -> None:
     from urllib.parse import quote
 
     quoted = value.replace("'", "''")
-    forms = {value, quoted, quoted.replace("\\", "\\\\"), quote(value, safe=""), repr(value)[1:-1]}
+    forms = {
+        value,
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        quoted,
+        quoted.replace("\\", "\\\\"),
+        quote(value, safe=""),
+        repr(value)[1:-1],
+    }
     forms |= {line for form in tuple(forms) for line in form.splitlines()}
     new = {form for form in forms if len(form) >= 4} - _seen
     if new:

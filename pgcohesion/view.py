@@ -64,6 +64,11 @@ class Answer(Struct, frozen=True):
         """Whether changes are pending (exit code 6 with ``--check``)."""
         return False
 
+    @property
+    def reveals(self) -> bool:
+        """Whether the user asked for a secret: then, and only then, secrets are not masked."""
+        return False
+
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as plain values for JSON."""
         value = to_builtins(self, enc_hook=str)

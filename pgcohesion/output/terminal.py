@@ -55,23 +55,24 @@ class Output:
     def answer(self, env: str, task: str, answer: Answer) -> None:
         """Print what the task returned."""
         if self.json:
-            self._document(env, task, ok=not answer.failed, result=answer.as_dict())
-            return
-        shown = answer.view()
-        self._print(self.stdout, text.view(shown, env, self._paint, terminal=self.stdout.isatty()))
+            lines: Iterable[str] = [self._document(env, task, ok=not answer.failed, result=answer.as_dict())]
+        else:
+            lines = text.view(answer.view(), env, self._paint, terminal=self.stdout.isatty())
+        self._print(self.stdout, lines, masked=not answer.reveals)
 
     def failure(self, env: str, task: str, error: CohesionError) -> None:
         """Print an error: on stderr, and with *json* as the document on stdout."""
         if self.json:
-            self._document(env, task, ok=False, error=error.as_dict())
+            self._print(self.stdout, [self._document(env, task, ok=False, error=error.as_dict())])
         with contextlib.suppress(OSError):
             self.stdout.flush()
         self._print(self.stderr, text.error(error, self._paint_err))
 
-    def _document(self, env: str, task: str, **fields: Any) -> None:
+    @staticmethod
+    def _document(env: str, task: str, **fields: Any) -> str:
         time = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         document = {"schema_version": SCHEMA_VERSION, "env": env, "task": task, "time": time, **fields}
-        self._print(self.stdout, [json.dumps(document, ensure_ascii=False, default=str)])
+        return json.dumps(document, ensure_ascii=False, default=str)
 
     # --- stderr ---------------------------------------------------------------------------------------
 
@@ -132,9 +133,9 @@ class Output:
             yield from text.line(item, self._paint_err)
 
     @staticmethod
-    def _print(stream: TextIO, lines: Iterable[str]) -> None:
+    def _print(stream: TextIO, lines: Iterable[str], *, masked: bool = True) -> None:
         try:
-            stream.writelines(_printable(redact(line), stream) + "\n" for line in lines)
+            stream.writelines(_printable(redact(line) if masked else line, stream) + "\n" for line in lines)
             stream.flush()
         except BrokenPipeError:
             silence(stream)

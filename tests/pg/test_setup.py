@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -291,21 +292,10 @@ tables = ["SELECT"]
     assert done.returncode == 0, done.stderr
     assert f"+ role {HOSTILE}" in done.stderr
     assert "no changes" in fresh.inv(*SETUP).stdout
-    probe = "import os, psycopg; print(psycopg.connect(os.environ['DATABASE_URL']).execute('select current_user').fetchone()[0])"
-    ran = fresh.inv(
-        "db.run",
-        "--env=test",
-        "--role",
-        HOSTILE,
-        "--set",
-        f"application.database={HOSTILE}",
-        "--",
-        "python3",
-        "-c",
-        probe,
-    )
-    if "No module named" not in ran.stderr:
-        assert ran.stdout.strip() == HOSTILE, ran.stderr
+    probe = "import os, psycopg; print(psycopg.connect(os.environ['DATABASE_URL']).info.user)"
+    target = ("--role", HOSTILE, "--set", f"application.database={HOSTILE}")
+    ran = fresh.inv("db.run", "--env=test", *target, "--", sys.executable, "-c", probe)
+    assert ran.stdout.strip() == HOSTILE, ran.stderr
     for stream in (done.stdout, done.stderr, ran.stderr):
         assert "$(id) ${HOME}" not in stream
 
