@@ -86,8 +86,13 @@ def project() -> Iterator[Project]:
     try:
         yield Project(root)
     finally:
-        for data in (root / ".pgcohesion").glob("*/data"):
-            end_server(data)
+        closed = list(
+            Path("/var/lib/pgcohesion").glob(f"{root.name}-*")
+        )  # of a clone that the server's user cannot enter
+        for folder in (root / ".pgcohesion", *closed):
+            for data in folder.glob("*/data"):
+                end_server(data)
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(root, ignore_errors=True)
 
 
