@@ -44,8 +44,11 @@ def list_checks(ctx: Context) -> Listed:
     from .registry import load
 
     checks = load()
-    return Listed(tuple(checks), {check.id: Limits.of(check, ctx.config.health.limits.get(check.id)) for check in checks},
-                  tuple(ctx.config.health.disabled))
+    return Listed(
+        tuple(checks),
+        {check.id: Limits.of(check, ctx.config.health.limits.get(check.id)) for check in checks},
+        tuple(ctx.config.health.disabled),
+    )
 
 
 __all__ = ["Check", "Limits", "Report", "check", "check_of", "list_checks"]

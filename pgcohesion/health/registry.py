@@ -40,7 +40,9 @@ class Limits(Struct, frozen=True):
         """Return the check's own limits with the environment's changes."""
         if changed is None:
             return cls(check.warn, check.fail)
-        return cls(check.warn if changed.warn is None else changed.warn, check.fail if changed.fail is None else changed.fail)
+        return cls(
+            check.warn if changed.warn is None else changed.warn, check.fail if changed.fail is None else changed.fail
+        )
 
     def grade(self, value: float) -> Grade:
         """Return the grade of *value*: the higher the worse."""
@@ -68,13 +70,17 @@ class Check(Struct, frozen=True):
 
 
 def check_of(
-    query: str, *, warn: float | None = None, fail: float | None = None,
-    scope: Literal["cluster", "database"] = "cluster", min_version: int = 14,
+    query: str,
+    *,
+    warn: float | None = None,
+    fail: float | None = None,
+    scope: Literal["cluster", "database"] = "cluster",
+    min_version: int = 14,
 ) -> Callable[[Evaluate], Check]:
     """Register a function as a check; its name is the id, the first line of its docstring the title."""
 
     def register(function: Evaluate) -> Check:
-        name: str = function.__name__  # type: ignore[attr-defined]
+        name: str = function.__name__
         title = (function.__doc__ or name).splitlines()[0]
         made = Check(name, title, query, function, scope, warn, fail, min_version)
         _checks[name] = made

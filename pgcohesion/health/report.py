@@ -36,8 +36,11 @@ class Report(Answer, frozen=True):
         for finding in self.results:
             worst = by_check.get(finding.check, Grade.OK)
             by_check[finding.check] = max(worst, finding.grade, key=_ORDER.index)
-        counts = [f"{sum(g is grade for g in by_check.values())} {grade}" for grade in reversed(_ORDER)
-                  if grade is Grade.OK or grade in by_check.values()]
+        counts = [
+            f"{sum(g is grade for g in by_check.values())} {grade}"
+            for grade in reversed(_ORDER)
+            if grade is Grade.OK or grade in by_check.values()
+        ]
         word = {Grade.OK: "healthy", Grade.WARN: "warn", Grade.FAIL: "fail"}[self.grade]
         return f"{word}: {count(len(by_check), 'check')}: {', '.join(reversed(counts))} ({self.seconds:.1f} s)"
 
@@ -45,7 +48,9 @@ class Report(Answer, frozen=True):
         """Yield a line for each finding that is not ok, the worst last."""
         for finding in sorted(self.results, key=lambda finding: _ORDER.index(finding.grade)):
             if finding.grade is not Grade.OK:
-                fix = tuple(f"fix: {line}" if n == 0 else f"     {line}" for n, line in enumerate(finding.fix.splitlines()))
+                fix = tuple(
+                    f"fix: {line}" if n == 0 else f"     {line}" for n, line in enumerate(finding.fix.splitlines())
+                )
                 yield Line(f"{finding.check}: {finding.text}", grade=finding.grade, details=fix)
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,17 +73,36 @@ class Listed(Answer, frozen=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Return a value a check, with its query."""
-        return {"checks": [
-            {"id": check.id, "title": check.title, "scope": check.scope, "warn": self.limits[check.id].warn,
-             "fail": self.limits[check.id].fail, "enabled": check.id not in self.disabled, "query": check.query.strip()}
-            for check in self.checks]}
+        return {
+            "checks": [
+                {
+                    "id": check.id,
+                    "title": check.title,
+                    "scope": check.scope,
+                    "warn": self.limits[check.id].warn,
+                    "fail": self.limits[check.id].fail,
+                    "enabled": check.id not in self.disabled,
+                    "query": check.query.strip(),
+                }
+                for check in self.checks
+            ]
+        }
 
     def view(self) -> View:
         """Return a row a check."""
-        rows = tuple((check.id, _limit(self.limits[check.id].warn), _limit(self.limits[check.id].fail),
-                      "off" if check.id in self.disabled else check.title) for check in self.checks)
+        rows = tuple(
+            (
+                check.id,
+                _limit(self.limits[check.id].warn),
+                _limit(self.limits[check.id].fail),
+                "off" if check.id in self.disabled else check.title,
+            )
+            for check in self.checks
+        )
         return View((Table(("check", "warn", "fail", "what"), rows),), count(len(rows), "check"))
 
 
 def _limit(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"

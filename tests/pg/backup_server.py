@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Identifier
 
 from pgcohesion import backup
 from pgcohesion.backup import names
+from pgcohesion.backup.dumping import Made
 from pgcohesion.context import Context, Options
 from pgcohesion.opening import open_context
 from tests.support import Project
@@ -121,6 +122,13 @@ class Backups:
             "postgres", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgcohesion backup'"
         )
         return int(row[0])
+
+
+def made(backups: Backups, database: str) -> str:
+    """Make a backup and return its ID."""
+    answer = backup.create(backups.ctx, database)
+    assert isinstance(answer, Made)
+    return answer.manifest.id
 
 
 def wait_for(reached: Callable[[], object], seconds: float = 20) -> None:

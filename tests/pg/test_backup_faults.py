@@ -13,8 +13,8 @@ import pytest
 
 from pgcohesion import backup
 from pgcohesion.backup import source
-from pgcohesion.backup.dumping import Made
-from tests.pg.backup_server import Backups, children, wait_for
+from pgcohesion.errors import CohesionError
+from tests.pg.backup_server import Backups, children, made, wait_for
 from tests.support import CI, Project
 
 pytestmark = pytest.mark.pg
@@ -25,22 +25,22 @@ ROWS = 400_000
 @pytest.fixture
 def backups(shared: Project, tmp_path: Path) -> Iterator[Backups]:
     """A folder for backups of one's own."""
-    made = Backups(shared, tmp_path / "backups")
-    before = made.databases()
-    yield made
-    made.clean(before)
+    own = Backups(shared, tmp_path / "backups")
+    before = own.databases()
+    yield own
+    own.clean(before)
 
 
 @pytest.fixture(scope="module")
 def big(shared: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A database that takes a second to dump."""
-    made = Backups(shared, tmp_path_factory.mktemp("big"))
-    made.sql("postgres", "CREATE DATABASE big")
+    own = Backups(shared, tmp_path_factory.mktemp("big"))
+    own.sql("postgres", "CREATE DATABASE big")
     text = "md5(random()::text) || md5(random()::text)"
-    made.sql("big", f"CREATE TABLE noise AS SELECT n, {text} AS text FROM generate_series(1, {ROWS}) n")
+    own.sql("big", f"CREATE TABLE noise AS SELECT n, {text} AS text FROM generate_series(1, {ROWS}) n")
     yield "big"
-    made.drop("big")
-    made.ctx.close()
+    own.drop("big")
+    own.ctx.close()
 
 
 @contextmanager
@@ -161,9 +161,7 @@ def flip(path: Path) -> None:
 def test_a_damaged_backup_is_refused_before_anything_is_touched(
     backups: Backups, database: str, pattern: str, harm: Callable[[Path], object], why: str, listed_as: str
 ) -> None:
-    made = backup.create(backups.ctx, database)
-    assert isinstance(made, Made)
-    identity = made.manifest.id
+    identity = made(backups, database)
     harm(next((backups.folder / identity).glob(pattern)))
     assert backups.listed()[identity].startswith(listed_as)
     before, databases = backups.content(database), backups.databases()
@@ -179,14 +177,11 @@ def test_a_damaged_backup_is_refused_before_anything_is_touched(
 def test_rows_that_are_missing_after_a_restore_are_noticed(
     backups: Backups, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pgcohesion.errors import CohesionError
-
-    real = source.count_rows
-    backup.create(backups.ctx, database)
+    real, identity = source.count_rows, made(backups, database)
     monkeypatch.setattr(source, "count_rows", lambda *words: {**real(*words), ("chanuka", "bills"): 1})
     databases = backups.databases()
     with pytest.raises(CohesionError) as raised:
-        backup.restore(backups.ctx, "latest")
+        backup.restore(backups.ctx, identity)
     assert "1 table came back with other rows" in raised.value.what
     assert raised.value.why == "chanuka.bills: 1 instead of 120"
     assert backups.databases() == databases
@@ -197,8 +192,8 @@ def test_rows_that_are_missing_after_a_restore_are_noticed(
 def test_a_killed_restore_leaves_the_target_and_the_next_one_cleans_up(
     backups: Backups, big: str, kill: Callable[[subprocess.Popen[str]], None]
 ) -> None:
-    backup.create(backups.ctx, big)
-    process = backups.start("backup.restore", "latest", "--replace")
+    identity = made(backups, big)
+    process = backups.start("backup.restore", identity, "--replace")
     wait_for(lambda: backups.sessions() or process.poll() is not None)
     kill(process)
     process.communicate()
@@ -206,7 +201,7 @@ def test_a_killed_restore_leaves_the_target_and_the_next_one_cleans_up(
     wait_for(lambda: backups.sessions() == 0)
     assert backups.sql(big, "SELECT count(*) FROM noise") == [(ROWS,)]
     (left,) = [name for name in backups.databases() if name.startswith("pgcohesion_restoring_")]
-    done = backups.inv("backup.restore", "latest", "--into=big_again")
+    done = backups.inv("backup.restore", identity, "--into=big_again")
     assert done.returncode == 0, done.stderr
     assert f"> remove database {left}" in done.stderr
     assert left not in backups.databases()
@@ -214,9 +209,8 @@ def test_a_killed_restore_leaves_the_target_and_the_next_one_cleans_up(
 
 
 def test_an_interrupted_restore_removes_what_it_made(backups: Backups, big: str) -> None:
-    backup.create(backups.ctx, big)
-    databases = backups.databases()
-    process = backups.start("backup.restore", "latest")
+    identity, databases = made(backups, big), backups.databases()
+    process = backups.start("backup.restore", identity)
     wait_for(lambda: backups.sessions() or process.poll() is not None)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)

@@ -10,11 +10,10 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from pgcohesion import backup
-from pgcohesion.backup import catalog, names, restoring, shell, source
-from pgcohesion.backup.dumping import Made
+from pgcohesion.backup import restoring
 from pgcohesion.backup.restoring import Restored
 from pgcohesion.errors import CohesionError
-from tests.pg.backup_server import Backups
+from tests.pg.backup_server import Backups, made
 from tests.support import Project
 
 pytestmark = pytest.mark.pg
@@ -22,7 +21,6 @@ LIES = {
     "PGHOSTADDR": "192.0.2.1",
     "PGPASSWORD": "wrong",
     "PGSSLMODE": "require",
-    "PGSERVICE": "none",
     "PGDATABASE": "none",
     "PGOPTIONS": "-c role=chanuka_readonly",
     "PGCLIENTENCODING": "LATIN1",
@@ -32,17 +30,10 @@ LIES = {
 @pytest.fixture
 def backups(shared: Project, tmp_path: Path) -> Iterator[Backups]:
     """A folder for backups of one's own."""
-    made = Backups(shared, tmp_path / "backups")
-    before = made.databases()
-    yield made
-    made.clean(before)
-
-
-def made(backups: Backups, database: str) -> str:
-    """Make a backup and return its ID."""
-    answer = backup.create(backups.ctx, database)
-    assert isinstance(answer, Made)
-    return answer.manifest.id
+    own = Backups(shared, tmp_path / "backups")
+    before = own.databases()
+    yield own
+    own.clean(before)
 
 
 def test_everything_comes_back(backups: Backups, database: str) -> None:
@@ -140,9 +131,9 @@ def test_extensions_partitions_inheritance_and_odd_names_are_counted(backups: Ba
     assert backups.content("odd_again") == backups.content(database)
 
 
-def test_latest_and_the_order_of_the_list(backups: Backups, database: str) -> None:
-    first, second = made(backups, database), made(backups, database)
-    assert list(backups.listed().items()) == [(first, ""), (second, "")]
+def test_latest_is_the_newest_of_the_main_database(backups: Backups, database: str) -> None:
+    first, second, other = made(backups, "chanuka"), made(backups, "chanuka"), made(backups, database)
+    assert list(backups.listed().items()) == [(first, ""), (second, ""), (other, "")]
     done = backup.restore(backups.ctx, "latest", "newest")
     assert isinstance(done, Restored)
     assert done.manifest.id == second
@@ -175,9 +166,9 @@ def test_a_database_of_any_name_goes_there_and_back(backups: Backups, name: str)
     assert backups.sql(name, "SELECT n FROM t") == [(42,)]
 
 
-def test_any_name_passes_the_command_line(backups: Backups, database: str) -> None:
+def test_any_name_passes_the_command_line(backups: Backups) -> None:
     name = '-it\'s a "$(name)"\nof=100%s 名'
-    for words in (("backup.create", f"--database={database}"), ("backup.restore", "latest", f"--into={name}")):
+    for words in (("backup.create",), ("backup.restore", "latest", f"--into={name}")):
         done = backups.inv(*words)
         assert done.returncode == 0, done.stderr
     assert '-it\'s a "$(name)"\\nof=100%s 名 restored from' in done.stdout
@@ -188,22 +179,10 @@ def test_any_name_passes_the_command_line(backups: Backups, database: str) -> No
     assert "\\nof=100%s 名" in shown
 
 
-def test_what_the_process_environment_says_does_not_matter(
-    backups: Backups, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For the programs that dump and restore; what psycopg makes of it is not this room's matter."""
-    for name in ("postgres", database):
-        backups.ctx.db.connection(name)
-    with source.snapshot(backups.ctx, database) as taken:
-        for name, value in LIES.items():
-            monkeypatch.setenv(name, value)
-        where = catalog.place(backups.ctx)
-        backups.folder.mkdir()
-        words = (where.of("x"), "2", taken.id, names.conninfo(database))
-        tools = (backups.ctx.server.tool("pg_dump"), backups.ctx.server.tool("pg_dumpall"))
-        argv = shell.programs(backups.ctx, shell.DUMP, "dump", *words, *tools)
-        with shell.Watched(backups.ctx, where, argv, "failed") as work:
-            assert "dump/toc.dat" in work.result()
+def test_what_the_process_environment_says_does_not_matter(backups: Backups) -> None:
+    for words in (("backup.create",), ("backup.restore", "latest", "--into=undisturbed")):
+        done = backups.project.inv(*words, "--env=test", "--set", backups.set, env=LIES)
+        assert done.returncode == 0, done.stderr
 
 
 # --- replacing ------------------------------------------------------------------------------------------
@@ -303,7 +282,7 @@ def test_dry_run_makes_nothing(backups: Backups, database: str) -> None:
     for words, line in (
         (("backup.create", f"--database={database}"), "+ backup 2"),
         (("backup.restore", identity), f"+ database {database}_restored_"),
-        (("backup.restore", "latest", f"--into={database}", "--replace"), f"- database {database}  (with all its data"),
+        (("backup.restore", identity, f"--into={database}", "--replace"), f"- database {database}  (with all its data"),
     ):
         done = backups.inv(*words, "--dry-run")
         assert done.returncode == 0, done.stderr
@@ -355,5 +334,5 @@ def test_the_commands_answer_as_they_should(backups: Backups, database: str) -> 
     answer = backups.project.json("backup.create", f"--database={database}", "--env=test", "--set", backups.set)
     assert answer["ok"]
     assert answer["result"]["manifest"]["tables"] == 18
-    answer = backups.project.json("backup.restore", "latest", "--into=as_json", "--env=test", "--set", backups.set)
+    answer = backups.project.json("backup.restore", identity, "--into=as_json", "--env=test", "--set", backups.set)
     assert answer["result"]["compared"]["rows"] > 5000

@@ -1,0 +1,228 @@
+"""Real faults on a real server: each is found with its object, and gone when it is mended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from pgcohesion import health
+from pgcohesion.context import Context, Options
+from pgcohesion.errors import CohesionError, Unreachable
+from pgcohesion.health.registry import Finding, load
+from pgcohesion.health.running import ask
+from pgcohesion.opening import open_context
+from pgcohesion.view import Grade
+from tests.support import Project
+
+pytestmark = pytest.mark.pg
+
+
+@contextmanager
+def opened(project: Project, *sets: str) -> Iterator[Context]:
+    context = open_context("test", root=project.root, options=Options(env="test", set=sets))
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+def bad(context: Context, only: str) -> list[Finding]:
+    return [finding for finding in health.check(context, only).results if finding.grade is not Grade.OK]
+
+
+def session(context: Context) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(**context.server.parameters(), dbname="chanuka")  # type: ignore[arg-type]
+
+
+def wait_for(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_healthy_server_has_no_finding(ctx: Context) -> None:
+    report = health.check(ctx)
+    assert [finding for finding in report.results if finding.grade is not Grade.OK] == []
+    assert len({finding.check for finding in report.results}) == len(load()) - 1  # durability is off in `test`
+
+
+def test_every_query_is_prepared(ctx: Context) -> None:
+    for check in load():
+        ctx.db.execute(f"PREPARE health_{check.id} AS {check.query}")
+
+
+def test_idle_in_transaction_and_its_fix(ctx: Context, shared: Project) -> None:
+    with opened(shared, "health.limits.idle_in_transaction.warn=0.01") as strict, session(ctx) as idle:
+        idle.execute("SELECT 1")
+        time.sleep(0.05)
+        (finding,) = bad(strict, "idle_in_transaction")
+        assert finding.object == str(idle.info.backend_pid)
+        ctx.db.execute(finding.fix.partition(";")[0])
+        wait_for(lambda: not bad(strict, "idle_in_transaction"))
+        with pytest.raises(psycopg.OperationalError):
+            idle.execute("SELECT 1")
+
+
+def test_the_root_of_a_lock_queue_is_named(ctx: Context, shared: Project) -> None:
+    with opened(shared, "health.limits.blocked_sessions.warn=0.0001") as strict, session(ctx) as holder:
+        holder.execute("LOCK TABLE chanuka.topics")
+        with session(ctx) as waiter:
+            waiter.pgconn.send_query(b"BEGIN; LOCK TABLE chanuka.topics")
+            wait_for(lambda: bad(strict, "blocked_sessions"))
+            (finding,) = bad(strict, "blocked_sessions")
+            assert finding.object == str(holder.info.backend_pid)
+            holder.rollback()
+            while waiter.pgconn.get_result():
+                pass
+
+
+def test_nothing_waits_for_a_lock_on_a_catalogue(ctx: Context, shared: Project) -> None:
+    with session(ctx) as holder:
+        holder.execute("LOCK TABLE chanuka.bills IN ACCESS EXCLUSIVE MODE")
+        started = time.monotonic()
+        with opened(shared) as context:
+            report = health.check(context)
+        assert time.monotonic() - started < 5
+        assert not report.failed
+
+
+FAULTS = [
+    ("superusers", "CREATE ROLE boss SUPERUSER LOGIN", "DROP ROLE boss", "boss", ()),
+    (
+        "inactive_slots",
+        "SELECT pg_create_physical_replication_slot('left', true)",
+        "SELECT pg_drop_replication_slot('left')",
+        "left",
+        ("health.limits.inactive_slots.warn=0",),
+    ),
+    (
+        "sequences",
+        """CREATE TABLE chanuka.small (id smallint GENERATED ALWAYS AS IDENTITY);
+           SELECT setval(pg_get_serial_sequence('chanuka.small', 'id'), 32000)""",
+        "DROP TABLE chanuka.small",
+        "chanuka.small_id_seq",
+        (),
+    ),
+    (
+        "unindexed_foreign_keys",
+        """CREATE TABLE chanuka.tags (bill_id int REFERENCES chanuka.bills, tag text);
+           INSERT INTO chanuka.tags VALUES (1, 'a')""",
+        "DROP TABLE chanuka.tags",
+        "chanuka.tags",
+        ("health.limits.unindexed_foreign_keys.warn=1",),
+    ),
+    (
+        "dead_rows",
+        """CREATE TABLE chanuka.dead WITH (autovacuum_enabled = off) AS SELECT generate_series(1, 60000);
+           DELETE FROM chanuka.dead; SELECT pg_stat_force_next_flush()""",
+        "DROP TABLE chanuka.dead",
+        "chanuka.dead",
+        (),
+    ),
+    (
+        "never_analyzed",
+        """CREATE TABLE chanuka.unknown WITH (autovacuum_enabled = off) AS SELECT generate_series(1, 100001);
+           SELECT pg_stat_force_next_flush()""",
+        "ANALYZE chanuka.unknown; DROP TABLE chanuka.unknown",
+        "chanuka.unknown",
+        (),
+    ),
+]
+
+
+@pytest.mark.parametrize(("check", "seed", "teardown", "about", "sets"), FAULTS)
+def test_faults(
+    ctx: Context, shared: Project, check: str, seed: str, teardown: str, about: str, sets: tuple[str, ...]
+) -> None:
+    with opened(shared, *sets) as context:
+        assert not [f for f in bad(context, check) if f.object == about]
+        with psycopg.connect(**ctx.server.parameters(), dbname="chanuka", autocommit=True) as connection:  # type: ignore[arg-type]
+            connection.execute(seed)  # type: ignore[call-overload]
+            try:
+                wait_for(lambda: any(f.object == about for f in bad(context, check)))
+            finally:
+                connection.execute(teardown)  # type: ignore[call-overload]
+        wait_for(lambda: not [f for f in bad(context, check) if f.object == about])
+
+
+def test_an_invalid_index_and_its_fix(ctx: Context, shared: Project) -> None:
+    connection = ctx.db.connection("chanuka")
+    connection.execute("CREATE TABLE chanuka.twice AS SELECT 1 AS id FROM generate_series(1, 2)")
+    try:
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("CREATE UNIQUE INDEX CONCURRENTLY twice_id ON chanuka.twice (id)")
+        (finding,) = bad(ctx, "invalid_indexes")
+        assert finding.object == "chanuka.twice_id"
+        connection.execute("DELETE FROM chanuka.twice WHERE ctid = '(0,1)'")
+        ctx.db.execute(finding.fix.rstrip(";"))
+        assert bad(ctx, "invalid_indexes") == []
+    finally:
+        connection.execute("DROP TABLE chanuka.twice")
+
+
+def test_settings_that_wait_or_lose_data(ctx: Context, shared: Project) -> None:
+    connection = ctx.db.connection("postgres")
+    connection.execute("ALTER SYSTEM SET shared_buffers = '33MB'")
+    connection.execute("SELECT pg_reload_conf()")
+    try:
+        wait_for(lambda: bad(ctx, "pending_restart"))
+        assert bad(ctx, "pending_restart")[0].object == "shared_buffers"
+    finally:
+        connection.execute("ALTER SYSTEM RESET shared_buffers")
+        connection.execute("SELECT pg_reload_conf()")
+    wait_for(lambda: not bad(ctx, "pending_restart"))
+    (finding,) = bad(ctx, "durability")  # asked for by name although it is disabled here
+    assert finding.grade is Grade.FAIL
+    assert "fsync" in finding.object
+
+
+def test_a_failing_archive_command(fresh: Project) -> None:
+    archiving = ("--set", "settings.archive_mode=on", "--set", "settings.archive_command=false")
+    assert fresh.inv("db.setup", "--env=test", *archiving).returncode == 0
+    with opened(fresh) as context:
+        context.db.execute("SELECT pg_switch_wal()")
+        wait_for(lambda: bad(context, "archiver"))
+    done = fresh.inv("health.check", "--env=test", *archiving)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("test: fail: 15 checks: 14 ok, 1 fail (")
+
+
+def test_a_refused_statement_does_not_lose_the_others(ctx: Context) -> None:
+    connection = ctx.db.connection("chanuka")
+    answers = ask(
+        connection,
+        ["SELECT 1 AS a", "SELECT nonsense", "SELECT pg_sleep(5)", "CREATE TABLE x ()", "SELECT 2 AS a"],
+        0.2,
+    )
+    kinds = [answer.sqlstate if isinstance(answer, psycopg.Error) else answer[0].a for answer in answers]
+    assert kinds == [1, "42703", "57014", "25006", 2]
+    assert connection.execute("SHOW statement_timeout").fetchone()[0] == "0"  # type: ignore[index]
+
+
+def test_what_a_monitoring_role_may_not_see_is_skipped_not_failed(ctx: Context) -> None:
+    ctx.db.execute("CREATE ROLE watcher LOGIN PASSWORD 'watcher-pw' IN ROLE pg_monitor")
+    ctx.db.execute("GRANT CONNECT ON DATABASE chanuka TO watcher")
+    try:
+        parameters = {**ctx.server.parameters(), "user": "watcher", "password": "watcher-pw"}
+        with psycopg.connect(**parameters, dbname="chanuka", autocommit=True) as connection:  # type: ignore[arg-type]
+            answers = ask(connection, [check.query for check in load()], 5)
+        refused = [answer for answer in answers if isinstance(answer, psycopg.Error)]
+        assert len(refused) <= len(answers) * 0.05
+    finally:
+        ctx.db.execute("REVOKE ALL ON DATABASE chanuka FROM watcher")
+        ctx.db.execute("DROP ROLE watcher")
+
+
+def test_a_session_that_is_ended_in_the_middle_is_unreachable(ctx: Context) -> None:
+    connection = ctx.db.connection("postgres")
+    pid = connection.info.backend_pid
+    with psycopg.connect(**ctx.server.parameters(), dbname="postgres", autocommit=True) as other:  # type: ignore[arg-type]
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+    with pytest.raises(CohesionError) as caught:
+        health.check(ctx, "connections")
+    assert isinstance(caught.value, Unreachable) or "57P01" in caught.value.why
