@@ -14,6 +14,17 @@ from .errors import translate
 
 Connection = psycopg.Connection[Any]
 MAINTENANCE = "postgres"
+# What libpq would otherwise take from somebody's PGHOSTADDR, PGOPTIONS and the like: a session must reach the declared
+# server as the declared role, and read names whatever a database's encoding is.
+ALONE = {
+    "hostaddr": "",
+    "options": "",
+    "client_encoding": "UTF8",
+    "sslmode": "prefer",
+    "gssencmode": "disable",
+    "channel_binding": "prefer",
+    "target_session_attrs": "any",
+}
 
 
 class Database:
@@ -39,6 +50,7 @@ class Database:
         parameters: dict[str, Any] = {
             "connect_timeout": 10,
             "application_name": self._application_name,
+            **ALONE,
             **self._parameters(),
         }
         try:
@@ -77,10 +89,7 @@ class Database:
         connection = self.connection(database)
         try:
             with connection.pipeline():
-                cursors = {
-                    name: connection.execute(query, (values or {}).get(name))
-                    for name, query in queries.items()
-                }
+                cursors = {name: connection.execute(query, (values or {}).get(name)) for name, query in queries.items()}
             return {name: cursor.fetchall() for name, cursor in cursors.items()}
         except psycopg.Error as error:
             raise translate(error, f"cannot read the facts of database `{database or self.default}`") from error
