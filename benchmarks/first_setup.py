@@ -19,10 +19,12 @@ bin=$1 data=$2 repo=$3
 printf 'secret\n' >"$data.pw"
 "$bin/initdb" -D "$data" -U postgres --pwfile="$data.pw" -A scram-sha-256 -E UTF8 --locale-provider=builtin \
     --builtin-locale=C.UTF-8 --locale=C -k --no-instructions >/dev/null
-printf "listen_addresses = ''\nunix_socket_directories = '%s'\nshared_buffers = '64MB'\n" "$data" >>"$data/postgresql.conf"
+printf "listen_addresses = ''\nunix_socket_directories = '%s'\nshared_buffers = '64MB'\n" "$data" \
+    >>"$data/postgresql.conf"
 "$bin/pg_ctl" -D "$data" -l "$data.log" -s -w start
 export PGHOST=$data PGUSER=postgres PGPASSWORD=secret
-"$bin/psql" -Xqd postgres -v ON_ERROR_STOP=1 -c 'CREATE ROLE chanuka_owner' -c "CREATE ROLE chanuka_app LOGIN PASSWORD 'a'" \
+"$bin/psql" -Xqd postgres -v ON_ERROR_STOP=1 \
+    -c 'CREATE ROLE chanuka_owner' -c "CREATE ROLE chanuka_app LOGIN PASSWORD 'a'" \
     -c "CREATE ROLE chanuka_readonly LOGIN PASSWORD 'b'" -c 'CREATE DATABASE chanuka OWNER chanuka_owner'
 "$bin/psql" -Xqd chanuka -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION pg_trgm' \
     -c 'CREATE SCHEMA chanuka AUTHORIZATION chanuka_owner'

@@ -11,5 +11,5 @@ import pgcohesion as pg
     help={"tier": "unit, cli, arch, pg, ssh or lab, with commas (default: all)", "only": "a pytest -k expression"},
 )
 def run(ctx: pg.Context, tier: str = "", only: str = "") -> int:
-    """Run the tests, linters and type checks: -- PYTEST-OPTIONS ..."""
+    """Run linters, type checks and tests: -- PYTEST-OPTIONS ..."""
     return pg.suite.run(ctx, tier, only, pg.remainder())

@@ -221,14 +221,13 @@ def sleep(ctx: pg.Context) -> None:
 
 def test_a_reader_that_goes_away_is_no_error(bare: Project) -> None:
     for words in (("--list",), ("env.show",), ("db.setup", "--dry-run"), ("provision.render",)):
-        process = subprocess.Popen(
+        with subprocess.Popen(
             bare.command(*words), cwd=bare.root, env=bare.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        assert process.stdout
-        assert process.stderr
-        process.stdout.close()
-        assert process.stderr.read() == b"", words
-        process.wait()
+        ) as process:
+            assert process.stdout
+            assert process.stderr
+            process.stdout.close()
+            assert process.stderr.read() == b"", words
 
 
 def test_ctrl_c_exits_130(bare: Project) -> None:

@@ -85,6 +85,14 @@ def test_row_level_security_loses_no_rows(backups: Backups, database: str) -> No
     assert backups.content("guarded_again") == backups.content(database)
 
 
+def test_a_databases_own_settings_do_not_disturb(backups: Backups, database: str) -> None:
+    for setting in ("role TO chanuka_readonly", "statement_timeout TO 1", "idle_in_transaction_session_timeout TO 1"):
+        backups.sql("postgres", f'ALTER DATABASE "{database}" SET {setting}')
+    done = backup.restore(backups.ctx, made(backups, database))
+    assert isinstance(done, Restored)
+    assert backups.properties(done.database) == backups.properties(database)
+
+
 def test_rows_that_come_while_it_dumps_are_not_half_in_it(backups: Backups, database: str) -> None:
     backups.sql(database, "CREATE TABLE busy (n int)")
     ended = threading.Event()

@@ -142,11 +142,11 @@ def test_faults(
     with opened(shared, *sets) as context:
         assert not [f for f in bad(context, check) if f.object == about]
         with psycopg.connect(**ctx.server.parameters(), dbname="chanuka", autocommit=True) as connection:  # type: ignore[arg-type]
-            connection.execute(seed)  # type: ignore[call-overload]
+            connection.execute(seed)
             try:
                 wait_for(lambda: any(f.object == about for f in bad(context, check)))
             finally:
-                connection.execute(teardown)  # type: ignore[call-overload]
+                connection.execute(teardown)
         wait_for(lambda: not [f for f in bad(context, check) if f.object == about])
 
 
