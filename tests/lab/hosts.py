@@ -167,9 +167,7 @@ class Host:
 
     def _speaks_ssh(self) -> bool:
         if not self.running:
-            raise LabError(
-                f"{self.name} stopped while booting: {Path(f'{self._container}.log').read_text()[-2000:]}"
-            )
+            raise LabError(f"{self.name} stopped while booting: {Path(f'{self._container}.log').read_text()[-2000:]}")
         try:
             with socket.create_connection((self.address, 22), timeout=1) as ssh:
                 return ssh.recv(4) == b"SSH-"

@@ -68,9 +68,7 @@ def run(
     words = [str(word) for word in argv]
     env = {**os.environ, "PATH": _SBIN, "LC_ALL": "C.UTF-8"}
     try:
-        done = subprocess.run(
-            words, input=stdin, capture_output=True, text=True, check=False, timeout=timeout, env=env
-        )
+        done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=timeout, env=env)
     except subprocess.TimeoutExpired:
         raise LabError(f"{shlex.join(words)}: not done after {timeout:g} s") from None
     if check and done.returncode:
