@@ -79,7 +79,7 @@ def _read(path: Path, root: Path) -> File:
 
 
 _TOKEN = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|;|\bbegin\s+atomic\b|\w+|\S""",
+    r"""--[^\n]*|/\*.*?\*/|\be'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|;|\bbegin\s+atomic\b|\w+|\S""",
     re.DOTALL | re.IGNORECASE,
 )
 

@@ -34,7 +34,7 @@ def _database(config: Config, name: str, database: Database, now: Any) -> Iterat
     identifier = Identifier(name)
     if now is None:
         owner = SQL(" OWNER {}").format(Identifier(database.owner)) if database.owner else SQL("")
-        limit = SQL(" CONNECTION LIMIT {}").format(Literal(database.connection_limit))
+        limit = SQL(f" CONNECTION LIMIT {database.connection_limit}" if database.connection_limit >= 0 else "")
         statement = SQL("CREATE DATABASE {}{} ENCODING 'UTF8' TEMPLATE template0{}").format(identifier, owner, limit)
         yield Change(
             "create", f"database {name}", Sql(statement, transaction=False), f"owner {database.owner or 'postgres'}"

@@ -158,13 +158,13 @@ FOREIGN = Entry("zzz", reason="has no manifest.json")
 
 
 def test_latest_is_the_newest() -> None:
-    assert catalog.find([FOREIGN, OLD, NEW], "latest") == (NEW, NEW.manifest)
-    assert catalog.find([FOREIGN, OLD, NEW], OLD.id) == (OLD, OLD.manifest)
+    assert catalog.find([FOREIGN, OLD, NEW], "latest", "chanuka") == (NEW, NEW.manifest)
+    assert catalog.find([FOREIGN, OLD, NEW], OLD.id, "chanuka") == (OLD, OLD.manifest)
 
 
 def test_latest_never_falls_back_to_an_older_one_silently() -> None:
     with pytest.raises(CohesionError) as raised:
-        catalog.find([OLD, NEW, BROKEN], "latest")
+        catalog.find([OLD, NEW, BROKEN], "latest", "chanuka")
     assert raised.value.exit_code == 1
     assert "20261123T000000Z-chanuka" in raised.value.what
     assert raised.value.fix == f"restore another one; the newest is {ID}"
@@ -172,12 +172,23 @@ def test_latest_never_falls_back_to_an_older_one_silently() -> None:
 
 def test_an_unknown_id_gets_a_suggestion() -> None:
     with pytest.raises(UsageError) as raised:
-        catalog.find([OLD, NEW], "20261122T130301Z-chanuka")
+        catalog.find([OLD, NEW], "20261122T130301Z-chanuka", "chanuka")
     assert raised.value.exit_code == 2
     assert f"did you mean `{ID}`?" in raised.value.fix
     with pytest.raises(UsageError) as raised:
-        catalog.find([], "latest")
-    assert raised.value.fix == "there are none yet: inv backup.create"
+        catalog.find([], "latest", "chanuka")
+    assert raised.value.fix == "make one: inv backup.create"
+
+
+def test_latest_is_of_the_main_database() -> None:
+    other = Entry("20261124T000000Z-other", manifest("20261124T000000Z-other", "other", minutes=1500))
+    broken = Entry("20261124T000001Z-other-2", reason="has no manifest.json")
+    assert catalog.find([OLD, NEW, other, broken], "latest", "chanuka") == (NEW, NEW.manifest)
+    assert catalog.find([OLD, NEW, other], "latest", "other") == (other, other.manifest)
+    with pytest.raises(CohesionError, match="20261124T000001Z-other-2"):
+        catalog.find([OLD, NEW, other, broken], "latest", "other")
+    with pytest.raises(UsageError, match="no backup of `none` yet"):
+        catalog.find([OLD, NEW, other], "latest", "none")
 
 
 # --- showing them ---------------------------------------------------------------------------------------

@@ -1,0 +1,105 @@
+"""The laws of the house, held by a machine (import-linter holds who may know whom)."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pgcohesion
+from tests.support import REPO, Project, project
+
+LIBRARY = sorted((REPO / "pgcohesion").rglob("*.py"))
+HEAVY = {"psycopg", "fabric", "paramiko", "jinja2", "rich", "msgspec", "dotenv"}
+
+
+@pytest.fixture
+def made() -> Iterator[Project]:
+    with project() as fresh:
+        yield fresh
+
+
+def test_invoke_and_python_see_one_tasks_module() -> None:
+    assert not (REPO / "tasks" / "__init__.py").exists()
+
+
+def test_listing_all_tasks_loads_nothing_heavy(made: Project) -> None:
+    program = (
+        "import sys; sys.argv = ['inv', '--list']\n"
+        "import invoke.main\n"
+        "try: invoke.main.program.run()\n"
+        "except SystemExit: pass\n"
+        "print(sorted(name for name in sys.modules if '.' not in name), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=made.root,
+        env=made.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "db.setup" in done.stdout
+    assert HEAVY & set(ast.literal_eval(done.stderr)) == set()
+
+
+def test_the_door_has_these_names() -> None:
+    assert sorted(pgcohesion.__all__) == [
+        "Answer", "Change", "CohesionError", "Config", "Context", "Options", "Plan", "Runner", "__version__", "backup",
+        "database", "dev", "environments", "health", "migrate", "namespaces", "open_context", "plan", "provision",
+        "remainder", "setup", "suite", "task", "testing",
+    ]  # fmt: skip
+    assert all(getattr(pgcohesion, name) is not None for name in pgcohesion.__all__)
+    with pytest.raises(AttributeError):
+        pgcohesion.nonsense  # noqa: B018
+
+
+def code(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def test_only_apply_and_the_lock_around_it_know_of_dry_runs() -> None:
+    knowing = {path.name for path in LIBRARY if re.search(r"options\.dry_run|if dry_run", code(path))}
+    assert knowing == {"context.py", "session.py"}
+
+
+def test_only_output_prints() -> None:
+    assert [
+        path for path in LIBRARY if path.parent.name != "output" and re.search(r"^\s*print\(", code(path), re.MULTILINE)
+    ] == []
+
+
+def test_rooms_use_psycopg_only_to_build_sql_and_read_errors() -> None:
+    for room in ("provision", "backup"):
+        for path in (REPO / "pgcohesion" / room).rglob("*.py"):
+            assert not re.search(r"psycopg\.connect|import connect", code(path)), path
+
+
+def test_tasks_are_short_and_hold_no_logic() -> None:
+    for path in (REPO / "tasks").glob("*.py"):
+        assert len(code(path).splitlines()) <= 120
+        assert not re.search(r"^\s*(for|while|try|import os|import subprocess)\b", code(path), re.MULTILINE), path
+
+
+def test_task_help_is_short(made: Project) -> None:
+    for path in (REPO / "tasks").glob("*.py"):
+        for node in ast.walk(ast.parse(code(path))):
+            if isinstance(node, ast.FunctionDef):
+                first = (ast.get_docstring(node) or "").splitlines()[0]
+                assert 0 < len(first) <= 60, f"{path.name}: {node.name}"
+
+
+def test_modules_stay_small() -> None:
+    assert {path.name: n for path in LIBRARY if (n := len(code(path).splitlines())) > 450} == {}
+
+
+def test_no_machine_path_or_registry_stands_in_the_repo() -> None:
+    done = subprocess.run(["git", "ls-files"], cwd=REPO, capture_output=True, text=True, check=False)
+    for name in done.stdout.split():
+        text = (REPO / name).read_text("utf-8", "replace") if (REPO / name).is_file() else ""
+        assert not re.search(r"/(root|home)/\w+/|index-url[ =]+http|pypi\.org/simple", text), name
