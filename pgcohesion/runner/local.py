@@ -34,14 +34,7 @@ class Local:
     ) -> Done:
         """Run a program to its end; *env* is added to ours."""
         process = self._start(argv, user, env)
-        _live.add(process.pid)
-        try:
-            out, err = process.communicate(stdin)
-        except BaseException:
-            end(process)
-            raise
-        finally:
-            _live.discard(process.pid)
+        out, err = _communicate(process, stdin)
         done = Done(tuple(argv), process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
         if check and done.status:
             raise failed(done, self.name)
@@ -131,15 +124,21 @@ def run_group(argv: Sequence[str], **how: Any) -> tuple[int, str]:
         start_new_session=True,
         **how,
     )
-    _live.add(process.pid)
-    try:
-        out, _ = process.communicate()
-    except BaseException:
-        end(process)
-        raise
-    finally:
-        _live.discard(process.pid)
+    out, _ = _communicate(process, None)
     return process.returncode, out.decode("utf-8", "replace")
+
+
+def _communicate(process: subprocess.Popen[bytes], stdin: bytes | None) -> tuple[bytes, bytes]:
+    """Wait for a program's end; when we are interrupted, end it and all that it started."""
+    _live.add(process.pid)
+    with process:
+        try:
+            return process.communicate(stdin)
+        except BaseException:
+            end(process)
+            raise
+        finally:
+            _live.discard(process.pid)
 
 
 def kill_all() -> None:
