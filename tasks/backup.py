@@ -25,7 +25,7 @@ def list_backups(ctx: pg.Context) -> pg.Answer:
     changes=True,
     example="inv backup.restore latest --env=staging --dry-run",
     help={
-        "id": "a backup's ID, or `latest`",
+        "id": "a backup's ID, or `latest` of the environment's main database",
         "into": "the new database (default: <database>_restored_<time>)",
         "replace": "put it in the place of the database that exists",
     },

@@ -35,8 +35,9 @@ def list_backups(ctx: Context) -> Listed:
 def restore(ctx: Context, identity: str, into: str = "", *, replace: bool = False) -> Planned | Restored:
     """Restore a backup into a new database, or with *replace* into the place of an existing one.
 
-    *identity* may be ``latest``. Raises UsageError for an unknown ID or a name that cannot be used, Refused for a
-    database that exists, CohesionError for a damaged backup or a restore that failed: then all is as it was.
+    *identity* may be ``latest``: the newest of the environment's main database. Raises UsageError for an unknown ID or
+    a name that cannot be used, Refused for a database that exists, CohesionError for a damaged backup or a restore that
+    failed: then all is as it was.
     """
     from . import restoring
 

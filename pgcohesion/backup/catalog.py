@@ -149,20 +149,29 @@ def _text(line: str) -> str:
     return base64.b64decode(line).decode("utf-8", "backslashreplace")
 
 
-def find(entries: Sequence[Entry], wanted: str) -> tuple[Entry, Manifest]:
-    """Return the backup that *wanted* names; ``latest`` is the newest.
+def find(entries: Sequence[Entry], wanted: str, database: str) -> tuple[Entry, Manifest]:
+    """Return the backup that *wanted* names; ``latest`` is the newest of *database*, and never silently an older one.
 
     Raises UsageError for one that there is not, CohesionError for a damaged one.
     """
     known = [entry.id for entry in entries if names.ID.fullmatch(entry.id)]
-    name = known[-1] if wanted == names.LATEST and known else wanted
+    of_database = [entry.id for entry in entries if _is_of(entry, database)]
+    name = of_database[-1] if wanted == names.LATEST and of_database else wanted
     entry = next((entry for entry in entries if entry.id == name), None)
     if entry is None:
-        fix = suggestion(wanted, known) if known else "there are none yet: inv backup.create"
-        raise UsageError(f"no backup `{wanted}`", fix=fix)
+        what = f"no backup `{wanted}`" if wanted != names.LATEST else f"no backup of `{names.printable(database)}` yet"
+        raise UsageError(what, fix=suggestion(wanted, known) if known else "make one: inv backup.create")
     if entry.manifest is None or entry.reason:
         raise damaged(entry.id, [entry.reason], entries)
     return entry, entry.manifest
+
+
+def _is_of(entry: Entry, database: str) -> bool:
+    if entry.manifest is not None:
+        return entry.manifest.database == database
+    match = names.ID.fullmatch(entry.id)
+    rest = entry.id[len(match[1]) + 1 :] if match else ""
+    return names.slug(database) in (rest, re.sub(r"-\d+$", "", rest))
 
 
 def damaged(identity: str, reasons: Sequence[str], entries: Sequence[Entry]) -> CohesionError:

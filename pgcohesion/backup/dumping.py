@@ -81,7 +81,7 @@ def create(ctx: Context, database: str = "") -> Planned | Made:
     done = ctx.apply(plan, next=f"inv backup.list --env={ctx.env}")
     if isinstance(done, Planned):
         return done
-    _, manifest = catalog.find(catalog.read(ctx).entries, job.id)
+    _, manifest = catalog.find(catalog.read(ctx).entries, job.id, name)
     return Made(manifest, where.of(job.id), done)
 
 

@@ -19,13 +19,17 @@ def new_id(at: datetime, database: str, taken: Collection[str]) -> str:
 
     It is a safe folder name and sorts by time, whatever the database is called.
     """
-    slug = re.sub(r"[^A-Za-z0-9_-]+", "_", database)[:40].strip("_-") or "database"
-    first = f"{at:{STAMP}}-{slug}"
+    first = f"{at:{STAMP}}-{slug(database)}"
     number, name = 1, first
     while name in taken:
         number += 1
         name = f"{first}-{number}"
     return name
+
+
+def slug(database: str) -> str:
+    """Return what of a database's name an ID has."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", database)[:40].strip("_-") or "database"
 
 
 def partial(identity: str, env: str) -> str:

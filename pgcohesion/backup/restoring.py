@@ -82,7 +82,7 @@ def restore(ctx: Context, identity: str, into: str = "", *, replace: bool = Fals
     """
     ctx.running()
     entries = catalog.read(ctx).entries
-    entry, manifest = catalog.find(entries, identity)
+    entry, manifest = catalog.find(entries, identity, ctx.config.main_database)
     found = source.server(ctx)
     target = into or (manifest.database if replace else names.restored(manifest.database, entry.id))
     check(ctx.env, manifest, found, target, replace=replace)
@@ -198,6 +198,7 @@ def _restore(ctx: Context, job: Job, *, finish: bool) -> None:
     with _or_nothing(ctx, job.aside):
         _empty_database(ctx, job)
         _load(ctx, job)
+        source.undisturbed(ctx, job.aside)
         _compare(ctx, job)
         ctx.db.execute("ANALYZE", database=job.aside)
         for statement in properties.grants(job.aside, job.manifest.source):

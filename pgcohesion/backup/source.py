@@ -77,9 +77,10 @@ SELECT n.nspname::text AS schema, c.relname::text AS name
 LARGE_OBJECTS: Table = ("pg_catalog", "pg_largeobject_metadata")
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 PATIENT = """
-SELECT set_config(name, '0', true) FROM pg_settings
- WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
+SELECT set_config(name, '0', false) FROM pg_settings
+ WHERE name IN ('lock_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')
 """
+UNDISTURBED = ("SET statement_timeout TO 0", "SET ROLE NONE", PATIENT)
 EXPORT = "SELECT pg_export_snapshot() AS id"
 LOCKED_AT_ONCE = 500
 
@@ -134,13 +135,19 @@ def size_of(ctx: Context, found: Server, database: str) -> int:
     return int(row.bytes)
 
 
+def undisturbed(ctx: Context, database: str) -> None:
+    """Begin a session that the database's settings do not disturb: timeouts, or a role that would not see all rows."""
+    ctx.db.forget(database)
+    for statement in UNDISTURBED:
+        ctx.db.execute(statement, database=database)
+
+
 @contextmanager
 def snapshot(ctx: Context, database: str) -> Iterator[Snapshot]:
     """Hold a snapshot that pg_dump can use. Its tables are locked against being changed or dropped, as pg_dump does."""
-    ctx.db.forget(database)
+    undisturbed(ctx, database)
     try:
         ctx.db.execute(BEGIN, database=database)
-        ctx.db.execute(PATIENT, database=database)
         (exported,) = ctx.db.execute(EXPORT, database=database)
         yield _described(ctx, database, exported.id)
     finally:
