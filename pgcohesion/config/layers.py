@@ -17,6 +17,7 @@ from ..errors import ConfigError, UsageError, suggestion
 from .problems import Key, Problem, locate
 
 PREFIX = "PGCOHESION__"
+BASE = "base"  # what the others extend; no environment itself
 
 
 class Layer(Struct, frozen=True):
@@ -47,7 +48,7 @@ class Layer(Struct, frozen=True):
 
 def names(root: Path) -> list[str]:
     """Return the environments that have a file (``base`` is none)."""
-    return sorted(path.stem for path in (root / "environments").glob("*.toml") if path.stem != "base")
+    return sorted(path.stem for path in (root / "environments").glob("*.toml") if path.stem != BASE)
 
 
 def files(root: Path, env: str) -> Iterator[Layer]:
@@ -62,7 +63,7 @@ def files(root: Path, env: str) -> Iterator[Layer]:
         label = f"environments/{name}.toml"
         if any(layer.file == path for layer in chain):
             raise ConfigError(f"`{env}` extends itself", why=f"{chain[-1].name}: extends = {name!r}")
-        if not path.is_file() or "/" in name:
+        if not path.is_file() or "/" in name or (name == BASE and not chain):
             raise _unknown(root, name, label, chain)
         try:
             values = tomllib.loads(path.read_text("utf-8"))

@@ -31,6 +31,45 @@ def test_a_protected_environment_refuses_without_a_terminal_and_takes_its_name(f
     assert "no changes" in fresh.inv("db.setup", "--env=live").stdout
 
 
+def test_a_person_at_a_terminal_types_the_name(fresh: Project) -> None:
+    import os
+    import pty
+
+    text = (fresh.root / "environments/test.toml").read_text()
+    (fresh.root / "environments/live.toml").write_text(
+        text.replace('extends = "base"', 'extends = "base"\nprotected = true')
+    )
+    for word, code in (("test", 5), ("live", 0)):
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            fresh.command("db.setup", "--env=live"),
+            cwd=fresh.root,
+            env=fresh.environment(),
+            stdin=theirs,
+            stderr=theirs,
+            stdout=subprocess.DEVNULL,
+        ) as process:
+            os.close(theirs)
+            seen = b""
+            while b"Type `live` to go on" not in seen:
+                seen += os.read(ours, 4096)
+            assert b"+ cluster live" in seen
+            os.write(ours, f"{word}\n".encode())
+            drain(ours)
+        os.close(ours)
+        assert process.returncode == code
+
+
+def drain(terminal: int) -> None:
+    import os
+
+    try:
+        while os.read(terminal, 4096):
+            pass
+    except OSError:  # the other end is closed
+        return
+
+
 def test_changing_tasks_leave_audit_lines(shared: Project) -> None:
     shared.inv("provision.apply", ENV)
     lines = [json.loads(line) for line in (shared.root / ".pgcohesion/audit.jsonl").read_text().splitlines()]
