@@ -33,6 +33,8 @@ from .redact import redact
 from .view import Answer
 
 GRACE_AFTER_DEADLINE = 3.0
+MISLEADING = ("PGSERVICE", "PGSERVICEFILE", "PGHOSTADDR", "PGOPTIONS", "PGREQUIREAUTH")
+"""Variables of libpq that would lead our sessions, and those of programs that we start, elsewhere."""
 
 
 def perform(
@@ -48,6 +50,8 @@ def perform(
     """Run a task's function and print its answer or its error. Returns the exit code."""
     output = Output(json=options.json, quiet=options.quiet, verbose=options.verbose)
     run_id = uuid.uuid4().hex[:12]
+    for name in MISLEADING:
+        os.environ.pop(name, None)
     log = configure(verbose=options.verbose, env=options.env, task=task, run_id=run_id)
     try:
         with _signals(task, options):

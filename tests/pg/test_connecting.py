@@ -51,6 +51,16 @@ def test_run_exports_the_connection_and_returns_the_status(shared: Project) -> N
     assert shared.inv("db.run", ENV, "--", "no-such-program").returncode == 2
 
 
+def test_what_somebodys_shell_says_to_libpq_leads_nobody_elsewhere(shared: Project) -> None:
+    folder = wheel()
+    assert folder
+    shell = {"PGSERVICE": "none", "PGHOSTADDR": "127.0.0.2", "PGOPTIONS": "-c search_path=x", "PGREQUIREAUTH": "none"}
+    shell |= {"PGHOST": "/nowhere", "PGUSER": "nobody", "PGDATABASE": "nothing", "PGPASSWORD": "wrong-one"}
+    assert shared.inv("db.status", ENV, env=shell).returncode == 0
+    query = (str(folder / "psql"), "-XAtc", "SELECT current_user, count(*) > 50 FROM bills")
+    assert shared.inv("db.run", ENV, "--", *query, env=shell).stdout == "chanuka_app|t\n"
+
+
 def test_run_ends_its_program_when_it_is_ended(shared: Project) -> None:
     process = subprocess.Popen(
         shared.command("db.run", ENV, "--", "sh", "-c", "echo up; sleep 47.75"),
