@@ -140,7 +140,8 @@ def url_text(ctx: Context, role: str = "", *, reveal: bool = False) -> str:
     host, port = _public_address(ctx)
     secret = f":{quote(password.reveal(), safe='')}" if reveal and password else ""
     query = ""
-    if not reveal and ctx.config.postgresql.source == "embedded" and password is not None:
+    in_passfile = password is not None and "\n" not in name + password.reveal()
+    if not reveal and ctx.config.postgresql.source == "embedded" and in_passfile:
         query = f"?passfile={quote(str(_passfile(ctx)), safe='/')}"
     return f"postgresql://{quote(name, safe='')}{secret}@{host}:{port}/{quote(database, safe='')}{query}"
 
@@ -171,7 +172,7 @@ def _passfile(ctx: Context) -> Path:
     lines = []
     for name, role in ctx.config.roles.items():
         password = ctx.secret(role.password, f"roles.{name}.password") if role.login and role.password else None
-        if password is not None:
+        if password is not None and "\n" not in name + password.reveal():  # the format has one entry a line
             lines.append(":".join(["*", "*", "*", _pgpass(name), _pgpass(password.reveal())]))
     content = "".join(line + "\n" for line in lines)
     if not path.exists() or path.read_text() != content:

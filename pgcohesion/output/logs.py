@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..redact import redact
+from .text import clean
 
 ROOT = "pgcohesion"
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
@@ -29,7 +30,7 @@ class _Human(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = " ".join(f"{k}={v}" for k, v in getattr(record, "fields", {}).items() if k != "run_id")
         clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        text = f"{clock} {record.levelname.lower()} {record.getMessage()} {fields}".rstrip()
+        text = clean(f"{clock} {record.levelname.lower()} {record.getMessage()} {fields}".rstrip())
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return redact(text)

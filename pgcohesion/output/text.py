@@ -24,6 +24,14 @@ _COLOURS = {
 }
 
 
+_CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127) if chr(number) != "\t"} | {10: "\\n"}
+
+
+def clean(text: str) -> str:
+    """Return *text* without control characters: a name from a database must not move the cursor."""
+    return text.translate(_CONTROL)
+
+
 class Painter:
     """Adds colour, or nothing."""
 
@@ -41,7 +49,7 @@ def view(view: View, env: str, paint: Painter, *, terminal: bool) -> Iterator[st
     for block in view.blocks:
         yield from table(block, paint) if isinstance(block, Table) else line(block, paint)
     if view.verdict:
-        yield f"{env}: {paint(view.verdict, view.grade)}"
+        yield f"{env}: {paint(clean(view.verdict), view.grade)}"
     if view.next and terminal:
         yield paint(f"next: {view.next}", "fix")
 
@@ -50,14 +58,14 @@ def line(item: Line, paint: Painter) -> Iterator[str]:
     """Yield a line and its details."""
     head = f"{paint(item.mark, item.mark)} " if item.mark else ""
     grade = f"{paint(f'{item.grade:<7}', item.grade)} " if item.grade else ""
-    yield f"{head}{grade}{item.text}"
+    yield f"{head}{grade}{clean(item.text)}"
     for detail in item.details:
-        yield f"    {detail}"
+        yield f"    {clean(detail)}"
 
 
 def table(item: Table, paint: Painter) -> Iterator[str]:
     """Yield a header and rows in columns as wide as their widest cell; the last column is not padded."""
-    rows = [[str(cell) for cell in row] for row in item.rows]
+    rows = [[clean(str(cell)) for cell in row] for row in item.rows]
     widths = [max(len(row[n]) for row in [list(item.header), *rows]) for n in range(len(item.header))]
     yield paint(_row(item.header, widths), "bold")
     for cells, raw in zip(rows, item.rows, strict=True):
@@ -72,8 +80,8 @@ def _row(cells: tuple[str, ...], widths: list[int]) -> str:
 
 def error(problem: CohesionError, paint: Painter) -> Iterator[str]:
     """Yield an error in its three parts; further lines of a part stand below its first."""
-    yield f"{paint('error:', 'error')} {problem.what}"
+    yield f"{paint('error:', 'error')} {clean(problem.what)}"
     for name, text, style in (("why", problem.why, ""), ("fix", problem.fix, "fix")):
         for number, part in enumerate(text.splitlines()):
             head = f"  {name}: " if number == 0 else "       "
-            yield f"{head}{paint(part, style)}"
+            yield f"{head}{paint(clean(part), style)}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pgcohesion.opening import open_context
+from pgcohesion.output.text import clean
 from tests.support import CI, Project
 
 pytestmark = pytest.mark.pg
@@ -263,8 +264,8 @@ def test_a_full_disk_during_initdb_leaves_nothing_and_the_next_run_completes(fre
     assert fresh.inv(*SETUP).returncode == 0
 
 
-HOSTILE = "o'br\"ien $HOME `id` \\ ünï"
-HOSTILE_TOML = '"o\'br\\"ien $HOME `id` \\\\ ünï"'
+HOSTILE = "o'br\"ien\n\x1b[2J$HOME `id` \\ ünï"
+HOSTILE_TOML = '"o\'br\\"ien\\n\\u001b[2J$HOME `id` \\\\ ünï"'
 
 
 def test_hostile_names_and_passwords(fresh: Project) -> None:
@@ -290,12 +291,13 @@ tables = ["SELECT"]
     )
     done = fresh.inv(*SETUP, "--verbose")
     assert done.returncode == 0, done.stderr
-    assert f"+ role {HOSTILE}" in done.stderr
+    assert f"+ role {clean(HOSTILE)}" in done.stderr
+    assert "\x1b" not in done.stderr
     assert "no changes" in fresh.inv(*SETUP).stdout
     probe = "import os, psycopg; print(psycopg.connect(os.environ['DATABASE_URL']).info.user)"
     target = ("--role", HOSTILE, "--set", f"application.database={HOSTILE}")
     ran = fresh.inv("db.run", "--env=test", *target, "--", sys.executable, "-c", probe)
-    assert ran.stdout.strip() == HOSTILE, ran.stderr
+    assert ran.stdout.removesuffix("\n") == HOSTILE, ran.stderr
     for stream in (done.stdout, done.stderr, ran.stderr):
         assert "$(id) ${HOME}" not in stream
 
