@@ -132,7 +132,7 @@ def test_a_program_opens_a_context_through_the_door(shared: Project) -> None:
     program = (
         "import pgcohesion as pg\n"
         "ctx = pg.open_context('test')\n"
-        "print(ctx.db.execute('select count(*) > 50 as many from chanuka.bills')[0].many, ctx.config.features)\n"
+        "print(ctx.db.execute('select count(*) > 50 as many from chanuka.bills')[0].many, ctx.config.features['comment_moderation'])\n"
         "ctx.close()\n"
     )
     done = subprocess.run(
@@ -143,7 +143,7 @@ def test_a_program_opens_a_context_through_the_door(shared: Project) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout == "True {}\n"
+    assert done.stdout == "True True\n"
 
 
 def test_root_with_a_clone_that_the_servers_user_cannot_enter(fresh: Project) -> None:
