@@ -132,7 +132,8 @@ def test_a_program_opens_a_context_through_the_door(shared: Project) -> None:
     program = (
         "import pgcohesion as pg\n"
         "ctx = pg.open_context('test')\n"
-        "print(ctx.db.execute('select count(*) > 50 as many from chanuka.bills')[0].many, ctx.config.features['comment_moderation'])\n"
+        "(row,) = ctx.db.execute('select count(*) > 50 as many from chanuka.bills')\n"
+        "print(row.many, ctx.config.features['comment_moderation'])\n"
         "ctx.close()\n"
     )
     done = subprocess.run(
