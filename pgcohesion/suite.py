@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from .errors import UsageError, suggestion
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from .context import Context
 
 TIERS = ("unit", "arch", "cli", "pg", "ssh", "lab")
-LINTERS = (("ruff", "check", "."), ("mypy",), ("lint-imports", "--no-cache"))
+LINTERS = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",), ("lint-imports", "--no-cache"))
 
 
 def run(ctx: Context, tier: str, only: str, more: Sequence[str]) -> int:
@@ -22,6 +23,8 @@ def run(ctx: Context, tier: str, only: str, more: Sequence[str]) -> int:
     for name in chosen:
         if name not in TIERS:
             raise UsageError(f"no tier `{name}`", fix=suggestion(name, TIERS))
+    if find_spec("pytest") is None:
+        raise UsageError("the test tools are not installed", fix="./inv test  (not `invoke test`: ./inv installs them)")
     worst = 0
     if not chosen and not only:
         for linter in LINTERS:
