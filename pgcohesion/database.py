@@ -254,14 +254,17 @@ def _foreground(command: Sequence[str], variables: Mapping[str, str]) -> int:
     from .runner.local import end
 
     alone = not sys.stdin.isatty()
-    process = subprocess.Popen(list(command), env={**os.environ, **variables}, start_new_session=alone)
-    old = signal.signal(signal.SIGINT, signal.SIG_IGN) if not alone else None
+    old = signal.getsignal(signal.SIGINT)
+    process = None
     try:
+        process = subprocess.Popen(list(command), env={**os.environ, **variables}, start_new_session=alone)
+        if not alone:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         status = process.wait()
     except BaseException:
-        end(process) if alone else process.terminate()
+        if process is not None:
+            end(process) if alone else process.terminate()
         raise
     finally:
-        if old is not None:
-            signal.signal(signal.SIGINT, old)
+        signal.signal(signal.SIGINT, old)
     return status if status >= 0 else 128 - status

@@ -239,7 +239,7 @@ def test_a_user_without_write_rights_gets_one_clear_error(fresh: Project) -> Non
         capture_output=True,
         check=False,
     )
-    if "Permission denied" in done.stderr and "python" in done.stderr.splitlines()[-1]:
+    if done.returncode in (126, 127):
         pytest.skip("this Python lies where `nobody` cannot enter")
     assert done.returncode == 2
     assert "error: cannot write to" in done.stderr

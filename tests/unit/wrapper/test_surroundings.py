@@ -81,7 +81,7 @@ NOISE = {
 )
 def test_odd_place_and_noise_with_pip(tmp_path: Path, world: World, home: str, uv: str, said: str) -> None:
     program(tmp_path / "uv", uv)
-    clone = Clone(tmp_path / 'it\'s "my" $HOME \\ é; *', world, [world.python, tmp_path])
+    clone = Clone(tmp_path / 'it\'s "my" $HOME é; *', world, [world.python, tmp_path])
     noise = {**NOISE, "HOME": home}
     before = set(Path("/").iterdir())
     seen, stderr = clone.ok("a b", command="./inv", **noise)
