@@ -125,9 +125,8 @@ class Context:
         if self._database is None:
             from .connections import Database
 
-            self._database = Database(
-                self.server.parameters, self.config.main_database, f"pgcohesion {self.task}".strip()
-            )
+            name = f"pgcohesion {self.task}".strip()
+            self._database = Database(self.server.parameters, self.config.main_database, name, self.server.complaint)
         return self._database
 
     def running(self) -> None:

@@ -30,11 +30,18 @@ ALONE = {
 class Database:
     """The databases of an environment, seen as its superuser or as one of its roles.
 
-    *parameters* are libpq's (without ``dbname``); *default* is the database that calls without one mean.
+    *parameters* are libpq's (without ``dbname``); *default* is the database that calls without one mean;
+    *complaint* tells what a host on the way said last.
     """
 
-    def __init__(self, parameters: Callable[[], Mapping[str, str]], default: str, application_name: str) -> None:
-        self._parameters, self.default = parameters, default
+    def __init__(
+        self,
+        parameters: Callable[[], Mapping[str, str]],
+        default: str,
+        application_name: str,
+        complaint: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._parameters, self.default, self._complaint = parameters, default, complaint
         self._application_name = application_name
         self._open: dict[tuple[str, str | None], Connection] = {}
 
@@ -60,7 +67,7 @@ class Database:
             if role is not None:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         except psycopg.Error as error:
-            raise translate(error, f"cannot connect to database `{database}`") from error
+            raise translate(error, f"cannot connect to database `{database}`", self._complaint()) from error
         return connection
 
     def execute(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import psycopg
-from psycopg import errors as pg
 
 from ..errors import CohesionError, MigrationFailed, ServerError, Unreachable
 
 
-def translate(error: psycopg.Error, what: str) -> CohesionError:
-    """Return *error* as ours; its text from the server is quoted, with the SQLSTATE."""
+def translate(error: psycopg.Error, what: str, complaint: str = "") -> CohesionError:
+    """Return *error* as ours; its text from the server is quoted, with the SQLSTATE.
+
+    *complaint* is what a host said when the connection leads through one.
+    """
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
-        return Unreachable(what, why=str(error).strip(), fix="inv db.status")
+        return Unreachable(what, why="\n".join(filter(None, [complaint, str(error).strip()])), fix="inv db.status")
     return ServerError(what, why=reason(error), fix=error.diag.message_hint or "", sqlstate=error.sqlstate)
 
 
@@ -42,6 +44,3 @@ def in_file(error: psycopg.Error, file: str, text: str) -> CohesionError:
         fix=error.diag.message_hint or f"mend {file} and run the same command again",
         sqlstate=error.sqlstate,
     )
-
-
-FINAL = (pg.InvalidCatalogName, pg.InvalidAuthorizationSpecification, pg.InvalidPassword)

@@ -11,11 +11,13 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from ..runner import Pipe, Runner
 
+PATIENCE = 2.0
 PERL = r"""use strict; use Socket; my ($to) = @ARGV; my $s;
 if ($to =~ m{^/}) { socket($s, PF_UNIX, SOCK_STREAM, 0) && connect($s, sockaddr_un($to)) or die "$to: $!\n" }
 else { my ($h, $p) = $to =~ /^(.*):(\d+)$/; socket($s, PF_INET, SOCK_STREAM, 6)
@@ -48,6 +50,7 @@ class Relay:
         self._listener.listen()
         self.complaint = ""  # what the host's end wrote to stderr last
         self._closing = False
+        self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
     def _accept(self) -> None:
@@ -69,20 +72,24 @@ class Relay:
             with contextlib.suppress(OSError):
                 while data := pipe.receive():
                     client.sendall(data)
+            self.complaint = pipe.close().strip() or self.complaint  # before the client hears of the end
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
-            self.complaint = pipe.close() or self.complaint
 
-    @staticmethod
-    def _start(work: Callable[[], None]) -> None:
-        threading.Thread(target=work, daemon=True).start()
+    def _start(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def close(self) -> None:
-        """Stop listening; open connections end with their clients."""
+        """Stop listening, and wait a moment for connections whose clients have gone."""
         self._closing = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        deadline = time.monotonic() + PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -53,5 +53,8 @@ class Server(Protocol):
     def tool_environment(self) -> dict[str, str]:
         """Return the variables with which such a program connects as superuser."""
 
+    def complaint(self) -> str:
+        """Return what a host on the way to the server said last, or nothing."""
+
     def close(self) -> None:
         """Close what was opened to reach it."""

@@ -150,5 +150,6 @@ def test_postgresql_through_the_relay(runner: Runner, tmp_path: Path) -> None:
     relay = Relay(runner, f"{tmp_path}/.s.PGSQL.5432", user=None)
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(host=relay.host, port=relay.port, user="x", connect_timeout=5)
+    assert "No such file or directory" in relay.complaint
     relay.close()
     assert not Path(relay.host).exists()
