@@ -286,3 +286,35 @@ def test_stock_invoke_and_python_see_the_same_tasks_module() -> None:
         check=True,
     )
     assert done.stdout.split() == ["True", "tasks.db"]
+
+
+def test_the_second_ctrl_c_leaves_at_once(bare: Project) -> None:
+    path = bare.write(
+        "tasks/stubborn.py",
+        """
+import time
+import pgcohesion as pg
+
+@pg.task
+def sleep(ctx: pg.Context) -> None:
+    '''Sleep.'''
+    try:
+        ctx.output.note("sleeping")
+        time.sleep(47)
+    finally:
+        ctx.output.note("tidying up")
+        time.sleep(47)
+""",
+    )
+    try:
+        with subprocess.Popen(
+            bare.command("stubborn.sleep"), cwd=bare.root, env=bare.environment(), stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr
+            for line in ("sleeping\n", "tidying up\n"):
+                assert process.stderr.readline() == line
+                process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+        assert process.returncode == 130
+    finally:
+        path.unlink()
