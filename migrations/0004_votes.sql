@@ -11,6 +11,7 @@ create table votes (
     unique (bill_id, chamber, question, held_on)
 );
 comment on table votes is 'roll calls on a bill';
+create index votes_recent on votes (held_on desc);
 
 create table vote_positions (
     vote_id       integer not null references votes on delete cascade,

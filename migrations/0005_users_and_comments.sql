@@ -4,14 +4,18 @@ create table users (
     user_id      bigint generated always as identity primary key,
     handle       text not null unique check (handle ~ '^[a-z0-9_]{2,40}$'),
     display_name text not null check (display_name <> ''),
-    email        text not null,
+    email        text not null check (email like '%_@_%'),
     role         text not null default 'citizen' check (role in ('citizen', 'moderator', 'staff')),
-    district     text,
-    created_at   timestamptz not null default now()
+    district     text check (district ~ '^District [0-9]+$'),
+    created_at   timestamptz not null default now(),
+    updated_at   timestamptz not null default now()
 );
 comment on table users is 'people who use the platform';
 create unique index users_email on users (lower(email));
 
+create trigger users_touch before update on users for each row execute function touch_updated_at();
+
+-- An answer keeps what it answers: who wants a comment gone that others answered withdraws it.
 create table comments (
     comment_id bigint generated always as identity primary key,
     bill_id    integer not null references bills on delete cascade,
@@ -19,19 +23,21 @@ create table comments (
     parent_id  bigint,
     stance     text not null check (stance in ('support', 'oppose', 'neutral')),
     body       text not null check (length(body) between 1 and 10000),
-    state      text not null default 'pending' check (state in ('pending', 'approved', 'rejected')),
+    state      text not null default 'pending' check (state in ('pending', 'approved', 'rejected', 'withdrawn')),
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     search     tsvector generated always as (to_tsvector('english', body)) stored,
     unique (bill_id, comment_id),
-    foreign key (bill_id, parent_id) references comments (bill_id, comment_id) on delete cascade,
+    foreign key (bill_id, parent_id) references comments (bill_id, comment_id),
     check (parent_id < comment_id)
 );
 comment on table comments is 'public comments on a bill, in threads: an answer belongs to the bill of what it answers';
 create index comments_thread on comments (bill_id, parent_id);
 create index comments_user on comments (user_id);
 create index comments_pending on comments (created_at) where state = 'pending';
-create index comments_search on comments using gin (search);
+create index comments_search on comments using gin (search) where state = 'approved';
+
+create trigger comments_touch before update on comments for each row execute function touch_updated_at();
 
 create table comment_reactions (
     comment_id bigint not null references comments on delete cascade,
@@ -41,14 +47,3 @@ create table comment_reactions (
 );
 comment on table comment_reactions is 'one reaction a user and comment';
 create index comment_reactions_user on comment_reactions (user_id);
-
-create function touch_updated_at() returns trigger language plpgsql as $$
-begin
-    new.updated_at := now();
-    return new;
-end
-$$;
-create trigger comments_touch before update on comments for each row execute function touch_updated_at();
-create trigger bills_touch before update on bills for each row
-    when (old.title is distinct from new.title or old.summary is distinct from new.summary)
-    execute function touch_updated_at();
