@@ -8,12 +8,16 @@
      |- Unreachable              3  a host or server does not answer, or does not let us in
      |- DeadlineExceeded         4  `--timeout` ran out
      |- Refused                  5  a guard said no
-     |   `- Locked               5  somebody else is at work
+     |   |- Locked               5  somebody else is at work
+     |   `- PoolClosed           5  the program is shutting down
      |- Interrupted            130  Ctrl-C or SIGTERM
      |- CommandFailed            1  a program ended with an error
      |- NotStarted               1  PostgreSQL does not start
      |- ServerError              1  PostgreSQL refused a statement (has its SQLSTATE)
      |   `- MigrationFailed      1  the same, in a file: has its line
+     |- OutcomeUnknown           1  the connection was lost while a transaction was committed
+     |- Exhausted                4  no connection came free in time
+     |- CircuitOpen              3  a host has been down for a while: refused without asking it
      `- ServerDown               3  the environment's PostgreSQL is not running
 """
 
@@ -76,6 +80,12 @@ class ServerDown(Unreachable):
     code = "server_down"
 
 
+class CircuitOpen(Unreachable):
+    """All hosts have been down for longer than a call should wait: refused at once."""
+
+    code = "circuit_open"
+
+
 class NotStarted(CohesionError):
     """PostgreSQL does not start, or not with this configuration; *why* quotes its log."""
 
@@ -83,9 +93,20 @@ class NotStarted(CohesionError):
 
 
 class DeadlineExceeded(CohesionError):
-    """`--timeout` ran out."""
+    """`--timeout` ran out, or a call's deadline; *unknown*: a statement may have taken effect all the same."""
 
     code = "timeout"
+    exit_code = 4
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", unknown: bool = False) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.unknown = unknown
+
+
+class Exhausted(CohesionError):
+    """No connection came free in time; *why* names who holds them."""
+
+    code = "exhausted"
     exit_code = 4
 
 
@@ -100,6 +121,12 @@ class Locked(Refused):
     """Another run holds the lock of this environment."""
 
     code = "locked"
+
+
+class PoolClosed(Refused):
+    """The program is shutting down: no connection is given out any more."""
+
+    code = "closed"
 
 
 class Interrupted(CohesionError):
@@ -131,6 +158,15 @@ class ServerError(CohesionError):
     def as_dict(self) -> dict[str, object]:
         """Return the error as it stands in ``--json``, with its SQLSTATE."""
         return {**super().as_dict(), "sqlstate": self.sqlstate}
+
+
+class OutcomeUnknown(CohesionError):
+    """The connection was lost while a transaction was committed: it may have been, or not.
+
+    It is not tried again, for it could be done twice; look, or make the work idempotent and say so.
+    """
+
+    code = "outcome_unknown"
 
 
 class MigrationFailed(ServerError):

@@ -8,6 +8,16 @@ from msgspec import Struct, field
 
 Scalar = bool | int | float | str
 
+FEATURES = {
+    "circuit_breaker": True,
+    "health_monitor": True,
+    "opentelemetry": False,
+    "query_statistics": True,
+    "read_replicas": False,
+    "retry": True,
+}
+"""Flags that pgcohesion itself looks at, and what they are when an environment does not say; others are yours."""
+
 
 class SecretRef(Struct, frozen=True, forbid_unknown_fields=True):
     """Where a secret's value is: exactly one of *env*, *file* or *command* (never the value itself).
@@ -120,6 +130,72 @@ class Application(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     port: int | None = None
 
 
+class Breaker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[connections.breaker]``: when a host is left alone.
+
+    *failures* in a row, or a *share* of the last *window* calls, open it; calls over *slow* seconds count. It is probed
+    after *pause* seconds (up to eight times that), once at a time; a probe without an answer for *probe_timeout* is
+    given up. While an outage is younger than *patience*, calls wait for its end; then they are refused at once.
+    """
+
+    failures: int = 3
+    window: int = 20
+    share: float = 0.5
+    slow: float = 10
+    pause: float = 0.1
+    probe_timeout: float = 5
+    patience: float = 30
+
+
+class Replicas(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[connections.replicas]``: which replica may answer a read.
+
+    *max_lag* in seconds behind the primary; *wait* is how long a read waits for its session's own writes to arrive
+    before it goes to the primary.
+    """
+
+    max_lag: float = 10
+    wait: float = 0.05
+
+
+class Connections(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[connections]``: an application's pool, for each host. All times in seconds.
+
+    *timeout* covers a whole call: waiting, connecting, trying again, the query. *pooler*: ``transaction`` behind
+    PgBouncer's transaction mode: nothing is then kept in a session. *leak_after*: a connection that is out for longer
+    is reported.
+    """
+
+    min_size: int = 0
+    max_size: int = 10
+    max_waiting: int = 200
+    timeout: float = 30
+    connect_timeout: float = 3
+    keepalive: int = 5
+    max_idle: float = 600
+    max_lifetime: float = 3600
+    leak_after: float = 60
+    backoff: float = 0.02
+    max_backoff: float = 0.2
+    pooler: Literal["none", "transaction"] = "none"
+    prepare_threshold: int | None = 5
+    breaker: Breaker = field(default_factory=Breaker)
+    replicas: Replicas = field(default_factory=Replicas)
+
+
+class Monitoring(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[monitoring]``: what watches an application's databases.
+
+    *interval* seconds between two looks at a host, each at most *timeout* long; queries over *slow_query* seconds are
+    reported; *queries* different texts are counted.
+    """
+
+    interval: float = 1
+    timeout: float = 1
+    slow_query: float = 1
+    queries: int = 200
+
+
 class Migrations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[migrations]``: plain SQL files, the database they go to and the role that owns what they make."""
 
@@ -173,6 +249,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     roles: dict[str, Role] = {}
     databases: dict[str, Database] = {}
     application: Application = field(default_factory=Application)
+    connections: Connections = field(default_factory=Connections)
+    monitoring: Monitoring = field(default_factory=Monitoring)
     migrations: Migrations = field(default_factory=Migrations)
     seeds: Seeds = field(default_factory=Seeds)
     backup: Backup = field(default_factory=Backup)
@@ -183,6 +261,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def primary(self) -> tuple[str, Host]:
         """The name and host of the primary."""
         return next(((n, h) for n, h in self.hosts.items() if h.role == "primary"), ("localhost", Host()))
+
+    def feature(self, name: str) -> bool:
+        """Return whether a feature flag is on; one that nobody has set is off, or as FEATURES says."""
+        return self.features.get(name, FEATURES.get(name, False))
 
     @property
     def main_database(self) -> str:

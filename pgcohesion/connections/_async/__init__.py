@@ -1,0 +1,1 @@
+"""The source of the manager's two faces: `python tools/sync.py` makes ``_sync`` from this folder."""

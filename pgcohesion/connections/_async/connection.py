@@ -1,0 +1,140 @@
+"""psycopg's connection with a deadline that holds, and a look at its socket that costs no round trip."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+from collections.abc import Callable
+from time import monotonic, perf_counter
+from typing import Any, Self
+
+import psycopg
+from psycopg.abc import PQGen, RV, Params, Query
+from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.rows import Row
+
+from ...errors import DeadlineExceeded
+from ..queries import Log, written
+from ..waiting import Awaitable
+
+CANCEL = 0.1  # seconds for a cancel request, and then for the server to obey
+INTERVAL = 0.1  # between two looks for Ctrl-C, as in psycopg
+
+class AsyncConnection(psycopg.AsyncConnection[Row]):
+    """A connection of a pool.
+
+    With a *deadline* (of :func:`time.monotonic`), whatever waits for the server raises DeadlineExceeded when it has
+    passed: a statement that runs is cancelled; a server that does not obey within 0.1 s loses the connection.
+    """
+
+    deadline: float | None = None
+    timeout: float = 0.0  # what the deadline was made from, for messages
+    expires: float = 0.0
+    idle_since: float = 0.0
+    holder: Any = None
+    log: Log | None = None
+    pool: Any = None
+    peer: tuple[str, int] | None = None
+    standby: bool = False
+    gives_back: Callable[[Any], Awaitable[None]] | None = None
+    _poll: Callable[[int], list[tuple[int, int]]] | None = None
+
+    async def wait(self, gen: PQGen[RV], interval: float = INTERVAL, timeout: float | None = None) -> RV:
+        """Wait for the server, until the deadline."""
+        deadline = self.deadline
+        if deadline is None:
+            return await super().wait(gen, interval, timeout)
+        left = deadline - monotonic()
+        if left <= 0:
+            raise self._late()
+        try:
+            return await super().wait(gen, interval, left if timeout is None or left < timeout else timeout)
+        except psycopg.errors._WaitTimeout:  # noqa: SLF001  (what psycopg's wait() is documented to raise)
+            if timeout is not None and timeout <= left:
+                raise
+        raise self._late(unknown=not await self._abandon(gen))
+
+    async def _abandon(self, gen: PQGen[RV]) -> bool:
+        """End the statement that runs, and return whether the server says that it did; if not, close the connection."""
+        try:
+            await self.cancel_safe(timeout=CANCEL)
+            await super().wait(gen, INTERVAL, CANCEL)
+        except psycopg.errors.QueryCanceled:
+            return True
+        except Exception:  # noqa: BLE001, S110  (a server that does not answer: whatever it is, the connection goes)
+            pass
+        if self.pgconn.transaction_status == TransactionStatus.ACTIVE or self.pgconn.status != ConnStatus.OK:
+            self.pgconn.finish()
+        return False
+
+    def _late(self, *, unknown: bool = False) -> DeadlineExceeded:
+        why = "the deadline covers waiting for a connection, connecting, trying again and the query"
+        if unknown:
+            why = "the server did not say whether the statement was done"
+        return DeadlineExceeded(
+            f"the database did not answer within {self.timeout:.3g} s",
+            why=why,
+            fix="give the call more time, or the query less to do",
+            unknown=unknown,
+        )
+
+    def alive(self) -> bool:
+        """Return whether the connection can be used, by its socket: an idle one that has something to say is dying.
+
+        Costs about a microsecond and never waits: a frozen server looks alive, and meets the deadline.
+        """
+        poll = self._poll
+        if poll is None:
+            poller = select.poll()
+            poller.register(self.pgconn.socket, select.POLLIN)
+            poll = self._poll = poller.poll
+        return not poll(0) or self._heard()
+
+    def _heard(self) -> bool:
+        """Read what an idle server said by itself: a notice, a changed parameter, or its end."""
+        with contextlib.suppress(psycopg.Error):
+            self.pgconn.consume_input()
+            self.pgconn.is_busy()
+            return bool(self.pgconn.status == ConnStatus.OK)
+        return False
+
+    async def close(self) -> None:
+        """Close the connection, or give it back to the pool that lent it."""
+        back, self.gives_back = self.gives_back, None
+        if back is None:
+            await super().close()
+        else:
+            await back(self)
+
+    async def end(self) -> None:
+        """Close the connection itself."""
+        self.gives_back = None
+        await super().close()
+
+
+class AsyncCursor(psycopg.AsyncCursor[Row]):
+    """A cursor that counts what it executes."""
+
+    async def execute(
+        self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool | None = None
+    ) -> Self:
+        """Execute a query."""
+        log: Log | None = self._conn.log  # type: ignore[attr-defined]
+        if log is None:
+            return await super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[misc,arg-type]
+        started = perf_counter()
+        failed = True
+        try:
+            await super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[misc,arg-type]
+            failed = False
+        finally:
+            seconds = perf_counter() - started
+            text = query if isinstance(query, str) else written(query)
+            log.add(text, seconds, self._rows(failed), failed)
+            if seconds > log.slow:
+                log.report(text, seconds)
+        return self
+
+    def _rows(self, failed: bool) -> int:
+        result = self.pgresult
+        return 0 if failed or result is None else self.rowcount

@@ -1,0 +1,1 @@
+"""Made by `python tools/sync.py` from ``_async``."""

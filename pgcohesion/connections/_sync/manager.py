@@ -1,0 +1,426 @@
+# Made by tools/sync.py from ../_async/manager.py: change that.
+"""Connections to a cluster for an application: the right server, one deadline, trying again only what is safe."""
+
+from __future__ import annotations
+
+import os
+import random
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from math import inf
+from time import monotonic
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+import psycopg
+from psycopg.rows import namedtuple_row
+from psycopg.sql import SQL, Composable, Composed
+
+from ...errors import CircuitOpen, Exhausted, OutcomeUnknown, PoolClosed, Unreachable
+from ..fleet import Fleet, Host
+from ..holders import Holder
+from ..queries import Queries
+from ..sqlstates import Effect, effect, lost
+from ..statistics import Counters, Statistics
+from ..target import ConnectionConfig
+from ..waiting import Answer, Crew, sleep
+from .connection import Connection
+from .pool import ConnectFailed, Full, Pool
+
+T = TypeVar("T")
+Isolation = Literal["read committed", "repeatable read", "serializable"]
+STAGGER = 0.5  # seconds that one host is waited for while there are others to try
+POSITION = """SELECT pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()
+    THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END, '0/0')::bigint"""
+
+
+class ConnectionManager:
+    """The pools of a cluster's hosts behind one door. Nothing is opened before the first use.
+
+    Methods take *timeout* in seconds (default ``[connections] timeout``; ``math.inf`` for none), a deadline for the
+    whole call, and *readonly*, with which a replica may answer when the feature ``read_replicas`` is on. They raise
+    Unreachable (at once, with the server's words, when trying again is useless), CircuitOpen, Exhausted,
+    DeadlineExceeded, PoolClosed; errors of statements are psycopg's.
+    """
+
+    def __init__(self, config: ConnectionConfig, fleet: Fleet | None = None) -> None:
+        self.config = config
+        self.fleet = fleet or Fleet.of(config)
+        self.counters = Counters()
+        self.on_slow: list[Callable[[str, float], None]] = []
+        monitoring = config.monitoring
+        self.queries = (
+            Queries(monitoring.queries, monitoring.slow_query, self._slow) if config.query_statistics else None
+        )
+        self.pools: dict[Host, Pool] = {
+            host: Pool(
+                host, self.fleet, config.settings, application_name=config.application_name, queries=self.queries
+            )
+            for host in self.fleet.hosts
+        }
+        self._closed = False
+        self._crew = Crew()
+        self.fleet.watchers.append(self._watch)
+        _managers.add(self)
+
+    # --- for applications ---------------------------------------------------------------------------------
+
+    def connection(self, *, readonly: bool = False, timeout: float | None = None, lsn: int = 0) -> Checkout:
+        """Give a connection in autocommit mode: ``with manager.connection() as connection``."""
+        return Checkout(self, readonly, timeout, lsn)
+
+    @contextmanager
+    def transaction(
+        self,
+        *,
+        readonly: bool = False,
+        isolation: Isolation | None = None,
+        timeout: float | None = None,
+        lsn: int = 0,
+    ) -> Iterator[Connection[Any]]:
+        """Give a connection within a transaction: committed at the end, rolled back on an error. Never tried again.
+
+        Raises OutcomeUnknown when the connection was lost during COMMIT.
+        """
+        committing = False
+        try:
+            with self.connection(readonly=readonly, timeout=timeout, lsn=lsn) as connection:
+                with connection.transaction():
+                    if readonly or isolation:
+                        connection.execute(_modes(readonly, isolation))
+                    yield connection
+                    committing = True
+                committing = False
+        except psycopg.Error as error:
+            if committing and not readonly and effect(error, committing=True) is Effect.UNKNOWN:
+                raise self._unknown(error) from error
+            raise
+
+    def run(
+        self,
+        function: Callable[..., Answer[T]],
+        *arguments: Any,
+        readonly: bool = False,
+        idempotent: bool = False,
+        isolation: Isolation | None = None,
+        timeout: float | None = None,
+        lsn: int = 0,
+    ) -> T:
+        """Call *function* with a connection and *arguments* in a transaction, and return what it returns.
+
+        It is called again when the transaction surely left nothing behind: serialization failure, deadlock, a
+        read-only server, a connection lost before COMMIT. With *idempotent* also when COMMIT's answer was lost.
+        """
+        until = self._until(timeout)
+        for attempt in count():
+            try:
+                with self.transaction(
+                    readonly=readonly, isolation=isolation, timeout=until - monotonic(), lsn=lsn
+                ) as connection:
+                    return function(connection, *arguments)
+            except OutcomeUnknown:
+                if not (idempotent and self._pause(attempt, until)):
+                    raise
+                self.counters.unknown -= 1  # it is known to do no harm
+            except psycopg.Error as error:
+                if not self._worth(error, readonly) or not self._pause(attempt, until):
+                    raise
+        raise AssertionError
+
+    def execute(
+        self,
+        query: str | Composable,
+        values: Sequence[Any] | dict[str, Any] | None = None,
+        *,
+        readonly: bool = False,
+        idempotent: bool = False,
+        timeout: float | None = None,
+        lsn: int = 0,
+    ) -> list[Any]:
+        """Run one statement, which commits by itself, and return its rows as named tuples (none for a command).
+
+        It runs again when it surely had no effect, or when *readonly* or *idempotent* say that this does no harm.
+        Raises OutcomeUnknown when the connection was lost meanwhile.
+        """
+        until = self._until(timeout)
+        for attempt in count():
+            try:
+                with self.connection(readonly=readonly, timeout=until - monotonic(), lsn=lsn) as connection:
+                    cursor = connection.cursor(row_factory=namedtuple_row)
+                    cursor.execute(query, values)  # type: ignore[arg-type]
+                    return cursor.fetchall() if cursor.description else []
+            except psycopg.Error as error:
+                if not (readonly or idempotent) and effect(error, committing=True) is Effect.UNKNOWN:
+                    raise self._unknown(error) from error
+                if not self._worth(error, readonly) or not self._pause(attempt, until):
+                    raise
+        raise AssertionError
+
+    def lend(self, *, timeout: float | None = None) -> Connection[Any]:
+        """Return a connection whose ``close()`` gives it back, for libraries that open theirs by themselves.
+
+        It is not in autocommit mode, as DB-API has it, and has no deadline once it is lent. Errors are psycopg's.
+        """
+        try:
+            connection = self.acquire(False, timeout)
+        except Unreachable as error:
+            if isinstance(error.__cause__, psycopg.Error):
+                raise error.__cause__ from None
+            raise psycopg.OperationalError(f"{error.what}: {error.why}") from error
+        connection.deadline = None
+        connection.set_autocommit(False)
+        connection.gives_back = self._take_back
+        return connection
+
+    def _take_back(self, connection: Connection[Any]) -> None:
+        if not connection.closed:
+            connection.rollback()
+            connection.set_autocommit(True)
+        self.release(connection, None)
+
+    # --- acquire and release ----------------------------------------------------------------------------------
+
+    def _until(self, timeout: float | None) -> float:
+        return monotonic() + (self.config.settings.timeout if timeout is None else timeout)
+
+    def acquire(self, readonly: bool = False, timeout: float | None = None, lsn: int = 0) -> Connection[Any]:
+        """Return a connection; :meth:`release` must follow. Use :meth:`connection` instead, which does both."""
+        seconds = self.config.settings.timeout if timeout is None else timeout
+        until = monotonic() + seconds
+        host = self.fleet.primary
+        connection: Connection[Any] | None = None
+        problems: dict[Host, BaseException | str] = {}
+        if host is not None and host.breaker.closed and not (readonly and self.config.read_replicas):
+            connection = self._try(host, until, problems, readonly, lsn)
+        if connection is None:
+            connection = self._search(until, problems, readonly, lsn)
+        connection.timeout = seconds
+        connection.deadline = None if until == inf else until
+        return connection
+
+    def release(self, connection: Connection[Any], error: BaseException | None) -> None:
+        """Take a connection back; *error* is what the work with it ended with."""
+        host: Host = connection.pool.host
+        log = connection.log
+        if error is not None and (lost(error) or connection.closed):
+            self.fleet.failed(host, str(error).strip())
+        elif getattr(error, "sqlstate", None) == "25006" and len(self.pools) > 1:
+            self.fleet.not_primary(host, read_only=not connection.standby)
+        elif log is not None and log.longest > self.config.settings.breaker.slow:
+            self.fleet.failed(host, f"a query took {log.longest:.1f} s")
+        else:
+            host.breaker.success()
+        if log is not None:
+            log.longest = 0.0
+        connection.pool.release(connection)
+
+    def _search(
+        self, until: float, problems: dict[Host, BaseException | str], readonly: bool, lsn: int
+    ) -> Connection[Any]:
+        """Try the hosts that come into question, again and again, until one lets us in or it is useless to go on."""
+        for attempt in count():
+            if self.fleet.hopeless() and not any(host.breaker.allow() for host in self.fleet.hosts):
+                self.counters.refused += 1
+                why = "\n".join(f"{host.name}: {host.problem}" for host in self.fleet.hosts)
+                raise CircuitOpen(self._message(), why=f"it has been down for a while\n{why}")
+            hosts = self.fleet.readable(self._load, lsn) if readonly else self.fleet.writable()
+            for position, host in enumerate(hosts):
+                if not host.breaker.allow():
+                    problems.setdefault(host, host.problem or "it does not answer")
+                    continue
+                alone = position == len(hosts) - 1
+                stop = until if alone else min(until, monotonic() + STAGGER)
+                connection = self._try(host, stop, problems, readonly, lsn)
+                if connection is not None:
+                    return connection
+            if self._useless(problems):
+                raise self._unreachable(problems) from self._cause(problems)
+            if not self._pause(attempt, until):
+                raise self._unreachable(problems) from self._cause(problems)
+        raise AssertionError
+
+    def _try(
+        self, host: Host, until: float, problems: dict[Host, BaseException | str], readonly: bool, lsn: int
+    ) -> Connection[Any] | None:
+        pool = self.pools[host]
+        try:
+            connection = pool.acquire(until)
+        except ConnectFailed as failure:
+            problems[host] = failure
+            return None
+        except Full as full:
+            if pool.load >= self.config.settings.max_size:
+                holders = "\n".join(str(holder) for holder in pool.held()[:5])
+                raise Exhausted(
+                    f"no connection to {host.name} came free in time",
+                    why=f"{full}\n{holders}".strip(),
+                    fix="give them back sooner, or raise [connections] max_size",
+                ) from None
+            problems[host] = "it did not answer in time"
+            return None
+        if not readonly and connection.standby and len(self.pools) > 1 and pool.look(connection):
+            problems[host] = "it is a standby"
+            pool.release(connection)
+            return None
+        if lsn and connection.standby and not self._arrived(host, connection, lsn, until):
+            pool.release(connection)
+            return None
+        return connection
+
+    def _arrived(self, host: Host, connection: Connection[Any], lsn: int, until: float) -> bool:
+        """Return whether a standby has replayed *lsn*, waiting a little for it."""
+        patience = min(until, monotonic() + self.config.settings.replicas.wait)
+        while host.seen.lsn < lsn:
+            (position,) = (connection.execute(POSITION)).fetchone()  # type: ignore[misc]
+            if position >= lsn:
+                return True
+            if monotonic() >= patience:
+                return False
+            sleep(0.005)
+        return True
+
+    def _load(self, host: Host) -> int:
+        return self.pools[host].load
+
+    # --- trying again --------------------------------------------------------------------------------------------
+
+    def _worth(self, error: psycopg.Error, readonly: bool) -> bool:
+        """Return whether running it again may help, given that it does no harm."""
+        if not self.config.retry or self._closed:
+            return False
+        if error.sqlstate == "25006":
+            return not readonly and len(self.pools) > 1
+        return effect(error, committing=False) is Effect.NONE
+
+    def _pause(self, attempt: int, until: float) -> bool:
+        """Wait for a moment (full jitter) and return True, or False at once when the deadline comes before its end."""
+        settings = self.config.settings
+        longest = min(settings.max_backoff, settings.backoff * 2 ** min(attempt, 16))
+        seconds = random.uniform(0.0, longest)  # noqa: S311
+        if monotonic() + seconds >= until or not self.config.retry or self._closed:
+            return False
+        self.counters.retries += 1
+        sleep(seconds)
+        return True
+
+    def _unknown(self, error: psycopg.Error) -> OutcomeUnknown:
+        self.counters.unknown += 1
+        return OutcomeUnknown(
+            "the connection was lost while the work was committed; it may be done, or not",
+            why=str(error).strip(),
+            fix="look before you do it again; work that may be done twice can say idempotent=True",
+        )
+
+    def _useless(self, problems: dict[Host, BaseException | str]) -> bool:
+        """Return whether every host said what it would say again, or none has ever let anybody in."""
+        failures = [problem for problem in problems.values() if isinstance(problem, ConnectFailed)]
+        if len(failures) < len(self.pools):
+            return False
+        return not self.fleet.ever_up or all(failure.final for failure in failures)
+
+    def _message(self) -> str:
+        names = ", ".join(host.name for host in self.fleet.hosts)
+        return f"cannot connect to database `{self.config.database}` at {names}"
+
+    def _unreachable(self, problems: dict[Host, BaseException | str]) -> Unreachable | PoolClosed:
+        if self._closed:
+            return PoolClosed("the connections are closed", why="the program is shutting down")
+        why = "\n".join(f"{host.name}: {problem}" for host, problem in problems.items())
+        fix = f"look at {self.config.source}" if self.config.source else ""
+        return Unreachable(self._message(), why=why, fix=fix)
+
+    def _cause(self, problems: dict[Host, BaseException | str]) -> BaseException | None:
+        return next((p.__cause__ for p in problems.values() if isinstance(p, ConnectFailed)), None)
+
+    # --- looking after --------------------------------------------------------------------------------------------
+
+    def _slow(self, text: str, seconds: float) -> None:
+        self.counters.slow_queries += 1
+        for listener in self.on_slow:
+            listener(text, seconds)
+
+    def _watch(self, event: str, host: Host) -> None:
+        if event == "failover":
+            self.counters.failovers += 1
+        elif event == "obsolete":
+            self.pools[host].cut()
+        elif event == "up":
+            self._crew.post(self.pools[host].refresh)
+
+    def tend(self) -> None:
+        """Close connections that were idle for too long, open those that should be there."""
+        for pool in self.pools.values():
+            pool.tend()
+
+    def held(self, longer_than: float = 0.0) -> list[Holder]:
+        """Return who holds connections for longer than so many seconds."""
+        return [holder for pool in self.pools.values() for holder in pool.held(longer_than)]
+
+    def statistics(self) -> Statistics:
+        """Return all numbers."""
+        return Statistics(
+            self.fleet.status(),
+            {host.name: pool.statistics() for host, pool in self.pools.items()},
+            self.counters,
+            self.queries.all() if self.queries else (),
+        )
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Take no more work, wait until all connections came back, and close them; after *timeout*, cancel."""
+        self._closed = True
+        until = monotonic() + timeout
+        for pool in self.pools.values():
+            pool.close(max(0.0, until - monotonic()))
+        if self._watch in self.fleet.watchers:
+            self.fleet.watchers.remove(self._watch)
+
+    def __enter__(self) -> ConnectionManager:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Checkout:
+    """One connection of a manager for the time of a block."""
+
+    __slots__ = ("_connection", "_lsn", "_manager", "_readonly", "_timeout")
+
+    def __init__(self, manager: ConnectionManager, readonly: bool, timeout: float | None, lsn: int) -> None:
+        self._manager, self._readonly, self._timeout, self._lsn = manager, readonly, timeout, lsn
+
+    def __enter__(self) -> Connection[Any]:
+        self._connection = self._manager.acquire(self._readonly, self._timeout, self._lsn)
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._manager.release(self._connection, error)
+
+
+ISOLATION = {
+    "read committed": SQL("ISOLATION LEVEL READ COMMITTED"),
+    "repeatable read": SQL("ISOLATION LEVEL REPEATABLE READ"),
+    "serializable": SQL("ISOLATION LEVEL SERIALIZABLE"),
+}
+
+
+def _modes(readonly: bool, isolation: Isolation | None) -> Composed:
+    modes = [SQL("READ ONLY")] if readonly else []
+    modes += [ISOLATION[isolation]] if isolation else []
+    return SQL("SET TRANSACTION {}").format(SQL(", ").join(modes))
+
+
+_managers: weakref.WeakSet[ConnectionManager] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for manager in _managers:
+        for pool in manager.pools.values():
+            pool.forget()
+
+
+os.register_at_fork(after_in_child=_forked)
