@@ -52,6 +52,7 @@ class Host:
         self.seen = Seen("unknown")
         self.seen_at = 0.0
         self.lag: float | None = None
+        self.good_at = 0.0  # when a pool last got a connection back in order
         self.problem = ""
         self.ever_up = False
 
@@ -143,7 +144,9 @@ class Fleet:
             if event == "failover":
                 self._written.clear()
             host.lag = self._behind(seen)
-        host.breaker.reset()
+        if not host.breaker.closed:
+            host.breaker.reset()
+            self._tell("up", host)
         self._recovered()
         if event:
             self._tell(event, host)

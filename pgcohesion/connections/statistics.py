@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from msgspec import Struct, to_builtins
 
 from .fleet import HostStatus
 from .queries import Query
+
+
+S = TypeVar("S", bound=Struct)
 
 
 class PoolStatistics(Struct):
@@ -47,6 +50,15 @@ class Statistics(Struct, frozen=True):
     counters: Counters
     queries: tuple[Query, ...] = ()
 
+    @classmethod
+    def sum(cls, parts: Sequence[Statistics]) -> Statistics:
+        """Return the numbers of several managers of the same hosts as one."""
+        if len(parts) == 1:
+            return parts[0]
+        pools = {name: _sum([part.pools[name] for part in parts]) for name in parts[0].pools}
+        queries = tuple(sorted((query for part in parts for query in part.queries), key=lambda query: -query.total))
+        return cls(parts[0].hosts, pools, _sum([part.counters for part in parts]), queries)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON has them."""
         return dict(to_builtins(self))
@@ -83,6 +95,11 @@ class Statistics(Struct, frozen=True):
             yield "pgcohesion_query_errors_total", labels, query.errors
             yield "pgcohesion_query_rows_total", labels, query.rows
             yield "pgcohesion_query_seconds_total", labels, query.total
+
+
+def _sum(parts: Sequence[S]) -> S:
+    first = type(parts[0])
+    return first(**{name: sum(getattr(part, name) for part in parts) for name in first.__struct_fields__})
 
 
 def _escaped(text: str) -> str:

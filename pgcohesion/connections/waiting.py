@@ -80,6 +80,10 @@ class Crew:
         """Run something short; here, any thread may."""
         work()
 
+    def soon(self, work: Callable[[], None]) -> None:
+        """Run *work* here, whatever thread asks."""
+        work()
+
     def join(self, seconds: float) -> None:
         """Wait for all of them, but not for long."""
         deadline = time.monotonic() + seconds
@@ -98,6 +102,10 @@ class AsyncCrew:
         """Run something short in the event loop, whatever thread asks."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(work)
+
+    def soon(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run *work* in the event loop, whatever thread asks."""
+        self.post(lambda: self.start(work))
 
     def start(self, work: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Run *work* aside."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import select
 from collections.abc import Callable
 from time import monotonic, perf_counter
 from typing import Any, Self
@@ -17,6 +15,7 @@ from ...errors import DeadlineExceeded
 from ..queries import Log, written
 from ..waiting import Awaitable
 
+OK = ConnStatus.OK
 CANCEL = 0.1  # seconds for a cancel request, and then for the server to obey
 INTERVAL = 0.1  # between two looks for Ctrl-C, as in psycopg
 
@@ -37,7 +36,7 @@ class AsyncConnection(psycopg.AsyncConnection[Row]):
     peer: tuple[str, int] | None = None
     standby: bool = False
     gives_back: Callable[[Any], Awaitable[None]] | None = None
-    _poll: Callable[[int], list[tuple[int, int]]] | None = None
+    _dying: bool = False
 
     async def wait(self, gen: PQGen[RV], interval: float = INTERVAL, timeout: float | None = None) -> RV:
         """Wait for the server, until the deadline."""
@@ -63,7 +62,7 @@ class AsyncConnection(psycopg.AsyncConnection[Row]):
             return True
         except Exception:  # noqa: BLE001, S110  (a server that does not answer: whatever it is, the connection goes)
             pass
-        if self.pgconn.transaction_status == TransactionStatus.ACTIVE or self.pgconn.status != ConnStatus.OK:
+        if self.pgconn.transaction_status == TransactionStatus.ACTIVE or self.pgconn.status != OK:
             self.pgconn.finish()
         return False
 
@@ -79,24 +78,25 @@ class AsyncConnection(psycopg.AsyncConnection[Row]):
         )
 
     def alive(self) -> bool:
-        """Return whether the connection can be used, by its socket: an idle one that has something to say is dying.
+        """Return whether the connection can be used: read what the server said while it was idle, if anything.
 
         Costs about a microsecond and never waits: a frozen server looks alive, and meets the deadline.
         """
-        poll = self._poll
-        if poll is None:
-            poller = select.poll()
-            poller.register(self.pgconn.socket, select.POLLIN)
-            poll = self._poll = poller.poll
-        return not poll(0) or self._heard()
+        pgconn = self.pgconn
+        try:
+            pgconn.consume_input()  # unlike poll() it keeps the GIL: eight threads do not queue up for it
+            pgconn.is_busy()  # parses: a FATAL comes as a notice
+        except psycopg.Error:
+            return False
+        return not self._dying and pgconn.status == OK
 
-    def _heard(self) -> bool:
-        """Read what an idle server said by itself: a notice, a changed parameter, or its end."""
-        with contextlib.suppress(psycopg.Error):
-            self.pgconn.consume_input()
-            self.pgconn.is_busy()
-            return bool(self.pgconn.status == ConnStatus.OK)
-        return False
+    def watch(self) -> None:
+        """Take note when the server ends the session while it is idle."""
+        self.add_notice_handler(self._noticed)
+
+    def _noticed(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized in ("FATAL", "PANIC"):
+            self._dying = True
 
     async def close(self) -> None:
         """Close the connection, or give it back to the pool that lent it."""

@@ -24,7 +24,7 @@ from ..queries import Queries
 from ..sqlstates import Effect, effect, lost
 from ..statistics import Counters, Statistics
 from ..target import ConnectionConfig
-from ..waiting import AsyncCrew, Awaitable, async_sleep
+from ..waiting import Awaitable, async_sleep
 from .connection import AsyncConnection
 from .pool import AsyncPool, ConnectFailed, Full
 
@@ -60,7 +60,6 @@ class AsyncConnectionManager:
             for host in self.fleet.hosts
         }
         self._closed = False
-        self._crew = AsyncCrew()
         self.fleet.watchers.append(self._watch)
         _managers.add(self)
 
@@ -346,12 +345,17 @@ class AsyncConnectionManager:
         elif event == "obsolete":
             self.pools[host].cut()
         elif event == "up":
-            self._crew.post(self.pools[host].refresh)
+            self.pools[host].refresh_soon()
 
     async def tend(self) -> None:
         """Close connections that were idle for too long, open those that should be there."""
         for pool in self.pools.values():
             await pool.tend()
+
+    def tend_soon(self) -> None:
+        """Do the same from any thread."""
+        for pool in self.pools.values():
+            pool.tend_soon()
 
     def held(self, longer_than: float = 0.0) -> list[Holder]:
         """Return who holds connections for longer than so many seconds."""

@@ -133,7 +133,7 @@ class AsyncPool:
         return connection.pgconn.transaction_status == TransactionStatus.IDLE
 
     def _put(self, connection: AsyncConnection[Any]) -> None:
-        connection.idle_since = monotonic()
+        connection.idle_since = self.host.good_at = monotonic()
         self._idle.append(connection)
         if self._waiting:
             self._serve()
@@ -207,6 +207,7 @@ class AsyncPool:
             cursor_factory=AsyncCursor,
         )
         connection.pool = self
+        connection.watch()
         connection.expires = monotonic() + settings.max_lifetime
         connection.log = self._queries.log() if self._queries else None
         if address := connection.pgconn.hostaddr:
@@ -259,6 +260,14 @@ class AsyncPool:
             generation = self._generation
         for _ in range(missing):
             self._crew.start(self._open, generation)
+
+    def tend_soon(self) -> None:
+        """Do the same from any thread."""
+        self._crew.soon(self.tend)
+
+    def refresh_soon(self) -> None:
+        """Do :meth:`refresh` from any thread."""
+        self._crew.post(self.refresh)
 
     def refresh(self) -> None:
         """Give up on connections that are being opened: the host answers again, and theirs may hang for seconds."""

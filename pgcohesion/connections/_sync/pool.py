@@ -134,7 +134,7 @@ class Pool:
         return connection.pgconn.transaction_status == TransactionStatus.IDLE
 
     def _put(self, connection: Connection[Any]) -> None:
-        connection.idle_since = monotonic()
+        connection.idle_since = self.host.good_at = monotonic()
         self._idle.append(connection)
         if self._waiting:
             self._serve()
@@ -208,6 +208,7 @@ class Pool:
             cursor_factory=Cursor,
         )
         connection.pool = self
+        connection.watch()
         connection.expires = monotonic() + settings.max_lifetime
         connection.log = self._queries.log() if self._queries else None
         if address := connection.pgconn.hostaddr:
