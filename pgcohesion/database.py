@@ -10,15 +10,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from .errors import ConfigError, UsageError
+from . import conninfo
+from .errors import ConfigError, UsageError, suggestion
 from .plan import Applied, Change, Plan, Planned, Step
-from .redact import Secret
+from .redact import MASK, Secret
 from .server import State
 from .view import Answer, Grade, Table, Text, View, count, size, span
 
 if TYPE_CHECKING:
+    from .config import SecretRef
     from .context import Context
 
 FACTS = """
@@ -109,19 +110,25 @@ def stop(ctx: Context) -> Planned | Applied:
 # --- connecting ---------------------------------------------------------------------------------------
 
 
-def _target(ctx: Context, role: str = "") -> tuple[str, str, Secret | None]:
-    """Return database, role and password of a connection as an ordinary role."""
+def _login(ctx: Context, role: str = "") -> tuple[str, SecretRef | None]:
+    """Return the name of an ordinary role, and where its password is. Raises UsageError for one that may not log in."""
     name = role or ctx.config.application.role or "postgres"
     if name != "postgres" and name not in ctx.config.roles:
-        from .errors import suggestion
-
         raise UsageError(f"no role `{name}`", fix=suggestion(name, ctx.config.roles))
     declared = ctx.config.roles.get(name)
     if declared is not None and not declared.login:
         logins = [n for n, r in ctx.config.roles.items() if r.login]
         raise UsageError(f"the role `{name}` may not log in", fix=f"one of {', '.join(logins)}")
-    ref = declared.password if declared else None
-    return ctx.config.main_database, name, ctx.secret(ref, f"roles.{name}.password") if ref else None
+    return name, declared.password if declared else None
+
+
+def _password(ctx: Context, name: str, ref: SecretRef | None) -> Secret | None:
+    return ctx.secret(ref, f"roles.{name}.password") if ref else None
+
+
+def _parameters(ctx: Context, name: str, address: tuple[str, int]) -> dict[str, str]:
+    host, port = address
+    return {"host": host, "port": str(port), "dbname": ctx.config.main_database, "user": name}
 
 
 def _public_address(ctx: Context) -> tuple[str, int]:
@@ -129,21 +136,23 @@ def _public_address(ctx: Context) -> tuple[str, int]:
     if application.host:
         return application.host, application.port or 5432
     if ctx.config.postgresql.source == "embedded":
-        return ctx.server.address()
+        address = ctx.server.address()
+        if not address[1]:
+            ctx.running()  # raises: it has no port before it is set up
+        return address
     host = ctx.config.primary[1].ssh or "localhost"
     return host.rpartition("@")[2].partition(":")[0], ctx.config.postgresql.port or 5432
 
 
 def url_text(ctx: Context, role: str = "", *, reveal: bool = False) -> str:
     """Return a libpq URL. Without *reveal* the password is left to a passfile, or to the user."""
-    database, name, password = _target(ctx, role)
-    host, port = _public_address(ctx)
-    secret = f":{quote(password.reveal(), safe='')}" if reveal and password else ""
-    query = ""
+    name, ref = _login(ctx, role)
+    password = _password(ctx, name, ref)
+    parameters = _parameters(ctx, name, _public_address(ctx))
     in_passfile = password is not None and "\n" not in name + password.reveal()
     if not reveal and ctx.config.postgresql.source == "embedded" and in_passfile:
-        query = f"?passfile={quote(str(_passfile(ctx)), safe='/')}"
-    return f"postgresql://{quote(name, safe='')}{secret}@{host}:{port}/{quote(database, safe='')}{query}"
+        parameters["passfile"] = str(_passfile(ctx))
+    return conninfo.export(parameters, password if reveal else None, "url")["DATABASE_URL"]
 
 
 class Url(Text, frozen=True):
@@ -189,20 +198,40 @@ def _pgpass(text: str) -> str:
 
 
 def exported(ctx: Context, role: str = "") -> dict[str, str]:
-    """Return the variables with which programs find the database: libpq's and DATABASE_URL."""
+    """Return the variables with which programs find the database, in every form that :mod:`.conninfo` knows."""
     ctx.running()
-    database, name, password = _target(ctx, role)
-    host, port = ctx.server.address()
-    secret = f":{quote(password.reveal(), safe='')}" if password else ""
-    values = {
-        "PGHOST": host,
-        "PGPORT": str(port),
-        "PGDATABASE": database,
-        "PGUSER": name,
-        "PGCOHESION_ENV": ctx.env,
-        "DATABASE_URL": f"postgresql://{quote(name, safe='')}{secret}@{host}:{port}/{quote(database, safe='')}",
-    }
-    return {**values, "PGPASSWORD": password.reveal()} if password else values
+    name, ref = _login(ctx, role)
+    parameters = _parameters(ctx, name, ctx.server.address())
+    return {**conninfo.export(parameters, _password(ctx, name, ref), "all"), "PGCOHESION_ENV": ctx.env}
+
+
+class Variables(Text, frozen=True):
+    """Variables as ``NAME='value'`` lines; JSON has them as ``variables``."""
+
+    values: dict[str, str]
+    revealed: bool = False
+
+    @property
+    def reveals(self) -> bool:
+        """Whether the password was asked for."""
+        return self.revealed
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the variables by name."""
+        return {"variables": self.values}
+
+
+def variables(ctx: Context, form: str, *, reveal: bool = False) -> Variables:
+    """Return the variables of a form, as programs need them that `db.run` does not start; the password as ``***``.
+
+    Raises UsageError for a form that does not exist.
+    """
+    if form not in conninfo.FORMATS:
+        raise UsageError(f"no format `{form}`", fix=suggestion(form, conninfo.FORMATS))
+    name, ref = _login(ctx)
+    password = _password(ctx, name, ref) if reveal else Secret(MASK) if ref else None
+    values = conninfo.export(_parameters(ctx, name, _public_address(ctx)), password, form)
+    return Variables(conninfo.shell_lines(values), values, reveal)
 
 
 def run(ctx: Context, command: Sequence[str], role: str = "") -> int:

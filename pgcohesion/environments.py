@@ -9,7 +9,8 @@ from msgspec import Struct, to_builtins
 from .config import explain, load, names
 from .config.layers import is_reference
 from .config.problems import dotted
-from .errors import CohesionError
+from .database import Variables, variables
+from .errors import CohesionError, UsageError
 from .view import Answer, Grade, Line, Table, View, count
 
 if TYPE_CHECKING:
@@ -99,8 +100,15 @@ def _literal(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def show(ctx: Context) -> Shown:
-    """Return what the environment says after all layers."""
+def show(ctx: Context, form: str = "", *, reveal: bool = False) -> Shown | Variables:
+    """Return what the environment says after all layers, or its connection as the variables of a form.
+
+    Raises UsageError for a form that does not exist, and for *reveal* without one: the values hold no secret.
+    """
+    if form:
+        return variables(ctx, form, reveal=reveal)
+    if reveal:
+        raise UsageError("`--reveal` goes with `--format`", fix=f"inv env.show --format=url --reveal --env={ctx.env}")
     return Shown(_present(to_builtins(ctx.config)))
 
 
