@@ -20,8 +20,8 @@ from typing import Any
 
 import psycopg
 
-from pgcohesion.connections import ConnectionConfig, ConnectionManager, Target
 from pgcohesion.config.model import Connections
+from pgcohesion.connections import ConnectionConfig, ConnectionManager, Target
 from pgcohesion.opening import open_context
 from pgcohesion.redact import Secret
 from pgcohesion.setup import setup
@@ -105,9 +105,7 @@ def engines(parameters: dict[str, str]) -> dict[str, tuple[Call, Call]]:
     statement = text("select 1")
     made: dict[str, tuple[Call, Call]] = {}
     for name, ping in (("SQLAlchemy", False), ("SQLAlchemy, pre_ping", True)):
-        engine = create_engine(
-            url, pool_size=SIZE, max_overflow=0, pool_pre_ping=ping, isolation_level="AUTOCOMMIT"
-        )
+        engine = create_engine(url, pool_size=SIZE, max_overflow=0, pool_pre_ping=ping, isolation_level="AUTOCOMMIT")
 
         def call(engine: Any = engine) -> None:
             with engine.connect() as connection:

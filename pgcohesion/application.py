@@ -8,13 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .config import Config, Loaded, load
-from .config.load import bare
+from .config import Loaded, bare, load
 from .errors import ConfigError
 from .opening import find_root, open_context
 
 if TYPE_CHECKING:
-    from .config import Connections, Monitoring
+    from .config import Monitoring
     from .connections import ConnectionConfig, Target
 
 
@@ -61,14 +60,15 @@ class DatabaseConfig:
 
     def _targets(self) -> tuple[tuple[Target, ...], str]:
         from .conninfo import find, resolve
-        from .connections import Target
 
         found = find(self._variables(), env=self.env)
         declared = bool(self.loaded.layers) and (self.root / "environments").is_dir()
         if found is not None and not (declared and all(name.startswith("PG") for name in found.source)):
-            targets = [Target(t.parameters, t.password) for t in resolve(found.parameters, found.password)]
-            for replica in found.replicas:
-                targets += [Target(t.parameters, t.password) for t in resolve(replica, found.password)]
+            targets = [
+                target
+                for one in (found, *found.replicas)
+                for target in resolve(one.parameters, one.password or found.password)
+            ]
             return tuple(targets), ", ".join(found.source)
         if not declared:
             raise ConfigError(
@@ -86,14 +86,25 @@ class DatabaseConfig:
         return {name: value for name, value in self.loaded.variables.items() if self.env.upper() in name.upper()}
 
     def _declared(self) -> tuple[Target, ...]:
-        from .connections import Target
-        from .database import application_targets
+        """Return the servers of the environment's file: the primary as programs reach it, then the replicas."""
+        from .conninfo import resolve
+        from .database import application
 
         ctx = open_context(self.env, root=self.root)
         try:
-            return tuple(Target(parameters, password) for parameters, password in application_targets(ctx))
+            parameters, password = application(ctx)
         finally:
             ctx.close()
+        places = [{}, *(_place(replica) for replica in self.config.application.replicas)]
+        return tuple(target for place in places for target in resolve({**parameters, **place}, password))
+
+
+def _place(text: str) -> dict[str, str]:
+    """Return host and port of ``host``, ``host:port`` or ``[address]:port``."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit():
+        return {"host": text.strip("[]")}
+    return {"host": host.strip("[]"), "port": port}
 
 
 def get_database_config(env: str | None = None, *, root: Path | None = None) -> DatabaseConfig:
@@ -108,6 +119,3 @@ def get_database_config(env: str | None = None, *, root: Path | None = None) -> 
     except ConfigError:
         return DatabaseConfig(bare(name, Path.cwd()))
     return DatabaseConfig(load(folder, name))
-
-
-__all__ = ["Config", "Connections", "DatabaseConfig", "get_database_config"]

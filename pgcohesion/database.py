@@ -144,6 +144,12 @@ def _public_address(ctx: Context) -> tuple[str, int]:
     return host.rpartition("@")[2].partition(":")[0], ctx.config.postgresql.port or 5432
 
 
+def application(ctx: Context) -> tuple[dict[str, str], Secret | None]:
+    """Return libpq's parameters of the application's own connection to the primary, and its password."""
+    name, ref = _login(ctx)
+    return _parameters(ctx, name, _public_address(ctx)), _password(ctx, name, ref)
+
+
 def url_text(ctx: Context, role: str = "", *, reveal: bool = False) -> str:
     """Return a libpq URL. Without *reveal* the password is left to a passfile, or to the user."""
     name, ref = _login(ctx, role)

@@ -17,7 +17,7 @@ from .errors import ConfigError
 if TYPE_CHECKING:
     from .application import DatabaseConfig
     from .connections import AsyncConnectionManager, ConnectionManager
-    from .connections.fleet import Fleet, Host, HostStatus
+    from .connections.fleet import Fleet, HostStatus
     from .connections.monitor import Monitor
     from .connections.statistics import Statistics
     from .migrate.status import Status as MigrationStatus
@@ -51,8 +51,8 @@ class Orchestrator:
 
     Use it as a context manager, or call :meth:`start` and :meth:`close`; ``async with``, :meth:`astart`,
     :meth:`aclose` and :meth:`lifespan` are for asyncio. Hooks: ``orchestrator.on("failover", function)`` calls
-    ``function(event, subject)`` for each of EVENTS; a subject is a Host, or for ``slow_query`` the text and for ``leak``
-    who holds the connection.
+    ``function(event, subject)`` for each of EVENTS; a subject is a Host, for ``slow_query`` the text and the seconds, for
+    ``leak`` who holds the connection.
     """
 
     def __init__(self, config: DatabaseConfig) -> None:
@@ -212,7 +212,7 @@ class Orchestrator:
         for function in self._hooks.get(event, ()):
             try:
                 function(event, subject)
-            except Exception:
+            except Exception:  # noqa: BLE001  (somebody's function must not end what calls it)
                 _log().exception("a hook failed")
 
     def _slow(self, text: str, seconds: float) -> None:

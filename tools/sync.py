@@ -1,7 +1,7 @@
 """Make ``connections/_sync`` from ``connections/_async``: the same code without await.
 
-    python tools/sync.py           write it
-    python tools/sync.py --check   exit 1 when it is not what the source would make
+python tools/sync.py           write it
+python tools/sync.py --check   exit 1 when it is not what the source would make
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> int:
     files = made()
     if "--check" in sys.argv:
         stale = [path.name for path, text in files.items() if not path.exists() or path.read_text("utf-8") != text]
-        print(f"not made from their source: {', '.join(stale)}" if stale else "_sync is up to date")  # noqa: T201
+        print(f"not made from their source: {', '.join(stale)}" if stale else "_sync is up to date")
         return bool(stale)
     for path, text in files.items():
         path.parent.mkdir(exist_ok=True)

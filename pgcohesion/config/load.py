@@ -51,6 +51,14 @@ def load(root: Path, env: str, *, environ: Mapping[str, str] | None = None, sets
     return Loaded(env, root, config, tuple(stack), {**dotenv, **environ})
 
 
+def bare(env: str, root: Path, *, environ: Mapping[str, str] | None = None) -> Loaded:
+    """Return an environment without files: the defaults, and what variables say. Raises ConfigError."""
+    environ = layers.process_environment() if environ is None else environ
+    values = layers.overrides(environ, {})
+    stack = (Layer("process environment", values),)
+    return Loaded(env, root, convert(values, stack, env), stack if values else (), dict(environ))
+
+
 def convert(merged: dict[str, Any], stack: Sequence[Layer], env: str) -> Config:
     """Return *merged* as a Config. Raises ConfigError with every problem."""
     loose = any(layer.file is None for layer in stack)

@@ -122,12 +122,17 @@ class Database(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Application(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[application]``: what `db.url`, `db.shell` and `db.run` connect to; *host* and *port* as programs see them."""
+    """``[application]``: what programs connect to, and their *name* in pg_stat_activity.
 
+    *host* and *port* as programs see them, and *replicas* (``host`` or ``host:port``) that they may read from.
+    """
+
+    name: str | None = None
     database: str | None = None
     role: str | None = None
     host: str | None = None
     port: int | None = None
+    replicas: list[str] = []
 
 
 class Breaker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,13 +12,11 @@ if TYPE_CHECKING:
     from ._async.manager import AsyncConnectionManager as AsyncConnectionManager
     from ._sync.manager import ConnectionManager as ConnectionManager
     from .target import ConnectionConfig as ConnectionConfig
-    from .target import Target as Target
 
 _LATER = {
     "AsyncConnectionManager": "_async.manager",
     "ConnectionConfig": "target",
     "ConnectionManager": "_sync.manager",
-    "Target": "target",
 }
 __all__ = ["Database", "translate", *_LATER]  # noqa: PLE0604
 

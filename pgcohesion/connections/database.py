@@ -81,7 +81,7 @@ class Database:
         connection = self.connection(database)
         try:
             cursor = connection.execute(query, values or None)  # type: ignore[arg-type]
-            return cursor.fetchall() if cursor.description else []
+            return cursor.fetchall() if cursor.rownumber is not None else []
         except psycopg.Error as error:
             raise translate(error, "a query failed") from error
 

@@ -15,8 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..config.model import Connections
+from ..conninfo import Target
 from .breaker import Breaker, State
-from .target import ConnectionConfig, Target
+from .target import ConnectionConfig, name
 
 Role = Literal["unknown", "primary", "standby"]
 
@@ -47,7 +48,7 @@ class Host:
     """A server: where it is, and what is known of it."""
 
     def __init__(self, target: Target, settings: Connections, clock: Callable[[], float]) -> None:
-        self.target, self.name = target, target.name
+        self.target, self.name = target, name(target)
         self.breaker = Breaker(settings.breaker, clock)
         self.seen = Seen("unknown")
         self.seen_at = 0.0
@@ -150,7 +151,7 @@ class Fleet:
         self._recovered()
         if event:
             self._tell(event, host)
-        elif before.role != seen.role and before.role != "unknown":
+        elif before.role not in (seen.role, "unknown"):
             self._tell("role", host)
         if event == "failover" and old is not None:
             self._tell("obsolete", old)

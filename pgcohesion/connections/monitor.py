@@ -18,7 +18,7 @@ import psycopg
 from ..errors import CohesionError
 from ._sync.connection import Connection
 from .fleet import Fleet, Host, Seen
-from .target import ConnectionConfig
+from .target import ConnectionConfig, arguments
 
 LOOK = """
 SELECT pg_catalog.pg_is_in_recovery() AS standby,
@@ -110,9 +110,10 @@ class Monitor:
 
     def _connect(self, host: Host) -> Connection[Any]:
         self._reach(host, self._config.monitoring.timeout)
-        settings = self._config.settings
-        arguments = host.target.arguments(settings, f"{self._config.application_name} monitor")
-        connection: Connection[Any] = Connection.connect(**arguments, autocommit=True, prepare_threshold=None)
+        name = f"{self._config.application_name} monitor"
+        connection: Connection[Any] = Connection.connect(
+            **arguments(host.target, self._config.settings, name), autocommit=True, prepare_threshold=None
+        )
         return connection
 
     def _look(self, connection: Connection[Any]) -> Seen:
@@ -126,7 +127,7 @@ class Monitor:
         return Seen(role, bool(read_only) and not standby, position or 0, timeline, time.monotonic() - started)  # type: ignore[arg-type]
 
     def _knock(self, host: Host) -> None:
-        """Wait until the host's kernel answers at PostgreSQL's port; each knock is a new one, so the answer is prompt."""
+        """Wait until the host's kernel answers at PostgreSQL's port; each knock is a new one: no old SYN is waited for."""
         while not self._stop.wait(KNOCK):
             try:
                 self._reach(host, KNOCK)
@@ -136,8 +137,7 @@ class Monitor:
 
     def _reach(self, host: Host, seconds: float) -> None:
         """Raise OSError unless something listens there."""
-        parameters = host.target.parameters
-        where, port = parameters.get("hostaddr") or parameters.get("host") or "", int(parameters.get("port") or 5432)
+        where, port = host.target.hostaddr or host.target.host, host.target.port
         if where.startswith("/") or not where:
             return  # a socket's folder: connecting to it tells at once
         with socket.create_connection((where, port), timeout=seconds):

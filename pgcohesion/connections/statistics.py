@@ -10,7 +10,6 @@ from msgspec import Struct, to_builtins
 from .fleet import HostStatus
 from .queries import Query
 
-
 S = TypeVar("S", bound=Struct)
 
 

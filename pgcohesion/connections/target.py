@@ -1,45 +1,36 @@
-"""One server as libpq is told of it."""
+"""One server as libpq is told of it, and all of them as a manager is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from ..config.model import Connections, Monitoring
-from ..redact import Secret
+from ..conninfo import Target
 
 
-class Target(Struct, frozen=True):
-    """libpq's *parameters* of one host, without the password (PostgreSQL's manual, section 34.1.2)."""
+def name(target: Target) -> str:
+    """Return ``host:port``, as people and statistics call a server."""
+    return f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
 
-    parameters: Mapping[str, str]
-    password: Secret | None = None
 
-    @property
-    def name(self) -> str:
-        """Return ``host:port``, or the folder of the socket."""
-        host = self.parameters.get("host") or self.parameters.get("hostaddr") or "local socket"
-        port = self.parameters.get("port") or "5432"
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def arguments(target: Target, settings: Connections, application_name: str) -> dict[str, Any]:
+    """Return the arguments of ``psycopg.connect``: ours first, then what the target itself says.
 
-    def arguments(self, settings: Connections, application_name: str) -> dict[str, Any]:
-        """Return the arguments of ``psycopg.connect``: ours first, then what the target itself says.
-
-        Keepalives and ``tcp_user_timeout`` bound how long a dead network goes unnoticed: libpq's defaults are hours.
-        """
-        keepalive = settings.keepalive
-        ours: dict[str, Any] = {
-            "application_name": application_name,
-            "connect_timeout": max(2, round(settings.connect_timeout)),  # libpq takes 1 for 2
-            "keepalives_idle": keepalive,
-            "keepalives_interval": max(1, keepalive // 3),
-            "keepalives_count": 3,
-            "tcp_user_timeout": keepalive * 1000,
-        }
-        secret = {"password": self.password.reveal()} if self.password else {}
-        return {**ours, **self.parameters, **secret}
+    Keepalives and ``tcp_user_timeout`` bound how long a dead network goes unnoticed: libpq's defaults are hours.
+    """
+    keepalive = settings.keepalive
+    ours: dict[str, Any] = {
+        "application_name": application_name,
+        "connect_timeout": max(2, round(settings.connect_timeout)),  # libpq takes 1 for 2
+        "keepalives_idle": keepalive,
+        "keepalives_interval": max(1, keepalive // 3),
+        "keepalives_count": 3,
+        "tcp_user_timeout": keepalive * 1000,
+    }
+    secret = {"password": target.password.reveal()} if target.password else {}
+    return {**ours, **target.parameters, **secret}
 
 
 class ConnectionConfig(Struct, frozen=True):
@@ -61,4 +52,4 @@ class ConnectionConfig(Struct, frozen=True):
     @property
     def database(self) -> str:
         """The name of the database, as far as it is said."""
-        return next((t.parameters["dbname"] for t in self.targets if "dbname" in t.parameters), "")
+        return next((target.dbname for target in self.targets), "")

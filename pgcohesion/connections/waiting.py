@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable as Awaitable
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -122,5 +121,6 @@ class AsyncCrew:
                 task.cancel()
 
 
+__all__ = ["Answer", "AsyncCrew", "AsyncWaiter", "Awaitable", "Crew", "Waiter", "async_sleep", "sleep"]
 sleep = time.sleep
 async_sleep = asyncio.sleep

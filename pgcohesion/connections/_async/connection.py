@@ -7,7 +7,7 @@ from time import monotonic, perf_counter
 from typing import Any, Self
 
 import psycopg
-from psycopg.abc import PQGen, RV, Params, Query
+from psycopg.abc import RV, Params, PQGen, Query
 from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.rows import Row
 
@@ -18,6 +18,7 @@ from ..waiting import Awaitable
 OK = ConnStatus.OK
 CANCEL = 0.1  # seconds for a cancel request, and then for the server to obey
 INTERVAL = 0.1  # between two looks for Ctrl-C, as in psycopg
+
 
 class AsyncConnection(psycopg.AsyncConnection[Row]):
     """A connection of a pool.

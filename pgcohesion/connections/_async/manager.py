@@ -11,7 +11,7 @@ from itertools import count
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import psycopg
 from psycopg.rows import namedtuple_row
@@ -27,8 +27,11 @@ from ..target import ConnectionConfig
 from ..waiting import Awaitable, async_sleep
 from .connection import AsyncConnection
 from .pool import AsyncPool, ConnectFailed, Full
+from .session import AsyncSession
 
 T = TypeVar("T")
+Committed = Callable[[AsyncConnection[Any]], Awaitable[None]]
+"""Called with the connection when a write is committed."""
 Isolation = Literal["read committed", "repeatable read", "serializable"]
 STAGGER = 0.5  # seconds that one host is waited for while there are others to try
 POSITION = """SELECT pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()
@@ -77,6 +80,7 @@ class AsyncConnectionManager:
         isolation: Isolation | None = None,
         timeout: float | None = None,
         lsn: int = 0,
+        committed: Committed | None = None,
     ) -> AsyncIterator[AsyncConnection[Any]]:
         """Give a connection within a transaction: committed at the end, rolled back on an error. Never tried again.
 
@@ -91,6 +95,8 @@ class AsyncConnectionManager:
                     yield connection
                     committing = True
                 committing = False
+                if committed:
+                    await committed(connection)
         except psycopg.Error as error:
             if committing and not readonly and effect(error, committing=True) is Effect.UNKNOWN:
                 raise self._unknown(error) from error
@@ -105,6 +111,7 @@ class AsyncConnectionManager:
         isolation: Isolation | None = None,
         timeout: float | None = None,
         lsn: int = 0,
+        committed: Committed | None = None,
     ) -> T:
         """Call *function* with a connection and *arguments* in a transaction, and return what it returns.
 
@@ -115,7 +122,7 @@ class AsyncConnectionManager:
         for attempt in count():
             try:
                 async with self.transaction(
-                    readonly=readonly, isolation=isolation, timeout=until - monotonic(), lsn=lsn
+                    readonly=readonly, isolation=isolation, timeout=until - monotonic(), lsn=lsn, committed=committed
                 ) as connection:
                     return await function(connection, *arguments)
             except OutcomeUnknown:
@@ -136,6 +143,7 @@ class AsyncConnectionManager:
         idempotent: bool = False,
         timeout: float | None = None,
         lsn: int = 0,
+        committed: Committed | None = None,
     ) -> list[Any]:
         """Run one statement, which commits by itself, and return its rows as named tuples (none for a command).
 
@@ -148,13 +156,20 @@ class AsyncConnectionManager:
                 async with self.connection(readonly=readonly, timeout=until - monotonic(), lsn=lsn) as connection:
                     cursor = connection.cursor(row_factory=namedtuple_row)
                     await cursor.execute(query, values)  # type: ignore[arg-type]
-                    return await cursor.fetchall() if cursor.description else []
+                    rows = await cursor.fetchall() if cursor.rownumber is not None else []
+                    if committed:
+                        await committed(connection)
+                    return rows
             except psycopg.Error as error:
                 if not (readonly or idempotent) and effect(error, committing=True) is Effect.UNKNOWN:
                     raise self._unknown(error) from error
                 if not self._worth(error, readonly) or not await self._pause(attempt, until):
                     raise
         raise AssertionError
+
+    def session(self, position: int = 0) -> AsyncSession:
+        """Return a session whose reads see its writes, and those up to *position*, whatever server answers."""
+        return AsyncSession(self, position)
 
     async def lend(self, *, timeout: float | None = None) -> AsyncConnection[Any]:
         """Return a connection whose ``close()`` gives it back, for libraries that open theirs by themselves.
@@ -379,7 +394,7 @@ class AsyncConnectionManager:
         if self._watch in self.fleet.watchers:
             self.fleet.watchers.remove(self._watch)
 
-    async def __aenter__(self) -> AsyncConnectionManager:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

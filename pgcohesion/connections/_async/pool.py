@@ -16,10 +16,11 @@ from ...config.model import Connections
 from ...errors import DeadlineExceeded, PoolClosed
 from ..fleet import Fleet, Host
 from ..holders import Holder, holder
-from ..sockets import shut
 from ..queries import Queries
+from ..sockets import shut
 from ..sqlstates import permanent
 from ..statistics import PoolStatistics
+from ..target import arguments
 from ..waiting import AsyncCrew, AsyncWaiter, async_sleep
 from .connection import CANCEL, AsyncConnection, AsyncCursor
 
@@ -116,9 +117,7 @@ class AsyncPool:
         """Take a connection back: a transaction that was left open is rolled back, a broken one is closed."""
         connection.holder = connection.deadline = None
         status = connection.pgconn.transaction_status
-        if status != TransactionStatus.IDLE and not await self._mended(connection, status):
-            await self._discard(connection)
-        elif self.closing:
+        if (status != TransactionStatus.IDLE and not await self._mended(connection, status)) or self.closing:
             await self._discard(connection)
         else:
             self._put(connection)
@@ -201,7 +200,7 @@ class AsyncPool:
     async def _connect(self) -> AsyncConnection[Any]:
         settings = self._settings
         connection: AsyncConnection[Any] = await AsyncConnection.connect(
-            **self.host.target.arguments(settings, self._application_name),
+            **arguments(self.host.target, settings, self._application_name),
             autocommit=True,
             prepare_threshold=None if settings.pooler == "transaction" else settings.prepare_threshold,
             cursor_factory=AsyncCursor,

@@ -12,7 +12,7 @@ from itertools import count
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import psycopg
 from psycopg.rows import namedtuple_row
@@ -25,11 +25,14 @@ from ..queries import Queries
 from ..sqlstates import Effect, effect, lost
 from ..statistics import Counters, Statistics
 from ..target import ConnectionConfig
-from ..waiting import Answer, Crew, sleep
+from ..waiting import Answer, sleep
 from .connection import Connection
 from .pool import ConnectFailed, Full, Pool
+from .session import Session
 
 T = TypeVar("T")
+Committed = Callable[[Connection[Any]], Answer[None]]
+"""Called with the connection when a write is committed."""
 Isolation = Literal["read committed", "repeatable read", "serializable"]
 STAGGER = 0.5  # seconds that one host is waited for while there are others to try
 POSITION = """SELECT pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()
@@ -61,7 +64,6 @@ class ConnectionManager:
             for host in self.fleet.hosts
         }
         self._closed = False
-        self._crew = Crew()
         self.fleet.watchers.append(self._watch)
         _managers.add(self)
 
@@ -79,6 +81,7 @@ class ConnectionManager:
         isolation: Isolation | None = None,
         timeout: float | None = None,
         lsn: int = 0,
+        committed: Committed | None = None,
     ) -> Iterator[Connection[Any]]:
         """Give a connection within a transaction: committed at the end, rolled back on an error. Never tried again.
 
@@ -93,6 +96,8 @@ class ConnectionManager:
                     yield connection
                     committing = True
                 committing = False
+                if committed:
+                    committed(connection)
         except psycopg.Error as error:
             if committing and not readonly and effect(error, committing=True) is Effect.UNKNOWN:
                 raise self._unknown(error) from error
@@ -107,6 +112,7 @@ class ConnectionManager:
         isolation: Isolation | None = None,
         timeout: float | None = None,
         lsn: int = 0,
+        committed: Committed | None = None,
     ) -> T:
         """Call *function* with a connection and *arguments* in a transaction, and return what it returns.
 
@@ -117,7 +123,7 @@ class ConnectionManager:
         for attempt in count():
             try:
                 with self.transaction(
-                    readonly=readonly, isolation=isolation, timeout=until - monotonic(), lsn=lsn
+                    readonly=readonly, isolation=isolation, timeout=until - monotonic(), lsn=lsn, committed=committed
                 ) as connection:
                     return function(connection, *arguments)
             except OutcomeUnknown:
@@ -138,6 +144,7 @@ class ConnectionManager:
         idempotent: bool = False,
         timeout: float | None = None,
         lsn: int = 0,
+        committed: Committed | None = None,
     ) -> list[Any]:
         """Run one statement, which commits by itself, and return its rows as named tuples (none for a command).
 
@@ -150,13 +157,20 @@ class ConnectionManager:
                 with self.connection(readonly=readonly, timeout=until - monotonic(), lsn=lsn) as connection:
                     cursor = connection.cursor(row_factory=namedtuple_row)
                     cursor.execute(query, values)  # type: ignore[arg-type]
-                    return cursor.fetchall() if cursor.description else []
+                    rows = cursor.fetchall() if cursor.rownumber is not None else []
+                    if committed:
+                        committed(connection)
+                    return rows
             except psycopg.Error as error:
                 if not (readonly or idempotent) and effect(error, committing=True) is Effect.UNKNOWN:
                     raise self._unknown(error) from error
                 if not self._worth(error, readonly) or not self._pause(attempt, until):
                     raise
         raise AssertionError
+
+    def session(self, position: int = 0) -> Session:
+        """Return a session whose reads see its writes, and those up to *position*, whatever server answers."""
+        return Session(self, position)
 
     def lend(self, *, timeout: float | None = None) -> Connection[Any]:
         """Return a connection whose ``close()`` gives it back, for libraries that open theirs by themselves.
@@ -347,12 +361,17 @@ class ConnectionManager:
         elif event == "obsolete":
             self.pools[host].cut()
         elif event == "up":
-            self._crew.post(self.pools[host].refresh)
+            self.pools[host].refresh_soon()
 
     def tend(self) -> None:
         """Close connections that were idle for too long, open those that should be there."""
         for pool in self.pools.values():
             pool.tend()
+
+    def tend_soon(self) -> None:
+        """Do the same from any thread."""
+        for pool in self.pools.values():
+            pool.tend_soon()
 
     def held(self, longer_than: float = 0.0) -> list[Holder]:
         """Return who holds connections for longer than so many seconds."""
@@ -376,7 +395,7 @@ class ConnectionManager:
         if self._watch in self.fleet.watchers:
             self.fleet.watchers.remove(self._watch)
 
-    def __enter__(self) -> ConnectionManager:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -21,6 +21,7 @@ from ..queries import Queries
 from ..sockets import shut
 from ..sqlstates import permanent
 from ..statistics import PoolStatistics
+from ..target import arguments
 from ..waiting import Crew, Waiter, sleep
 from .connection import CANCEL, Connection, Cursor
 
@@ -117,9 +118,7 @@ class Pool:
         """Take a connection back: a transaction that was left open is rolled back, a broken one is closed."""
         connection.holder = connection.deadline = None
         status = connection.pgconn.transaction_status
-        if status != TransactionStatus.IDLE and not self._mended(connection, status):
-            self._discard(connection)
-        elif self.closing:
+        if (status != TransactionStatus.IDLE and not self._mended(connection, status)) or self.closing:
             self._discard(connection)
         else:
             self._put(connection)
@@ -202,7 +201,7 @@ class Pool:
     def _connect(self) -> Connection[Any]:
         settings = self._settings
         connection: Connection[Any] = Connection.connect(
-            **self.host.target.arguments(settings, self._application_name),
+            **arguments(self.host.target, settings, self._application_name),
             autocommit=True,
             prepare_threshold=None if settings.pooler == "transaction" else settings.prepare_threshold,
             cursor_factory=Cursor,
@@ -261,6 +260,14 @@ class Pool:
             generation = self._generation
         for _ in range(missing):
             self._crew.start(self._open, generation)
+
+    def tend_soon(self) -> None:
+        """Do the same from any thread."""
+        self._crew.soon(self.tend)
+
+    def refresh_soon(self) -> None:
+        """Do :meth:`refresh` from any thread."""
+        self._crew.post(self.refresh)
 
     def refresh(self) -> None:
         """Give up on connections that are being opened: the host answers again, and theirs may hang for seconds."""
