@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from . import setup as setup
     from . import suite as suite
     from . import testing as testing
+    from .application import DatabaseConfig as DatabaseConfig
+    from .application import get_database_config as get_database_config
     from .cli import namespaces as namespaces
     from .cli import remainder as remainder
     from .cli import task as task
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from .context import Options as Options
     from .errors import CohesionError as CohesionError
     from .opening import open_context as open_context
+    from .orchestrator import Orchestrator as Orchestrator
+    from .orchestrator import get_database_orchestrator as get_database_orchestrator
     from .plan import Change as Change
     from .plan import Plan as Plan
     from .runner import Runner as Runner
@@ -51,9 +55,13 @@ _NAMES = {
     "CohesionError": "errors",
     "Config": "config",
     "Context": "context",
+    "DatabaseConfig": "application",
     "Options": "context",
+    "Orchestrator": "orchestrator",
     "Plan": "plan",
     "Runner": "runner",
+    "get_database_config": "application",
+    "get_database_orchestrator": "orchestrator",
     "namespaces": "cli",
     "open_context": "opening",
     "remainder": "cli",

@@ -51,8 +51,8 @@ class Orchestrator:
 
     Use it as a context manager, or call :meth:`start` and :meth:`close`; ``async with``, :meth:`astart`,
     :meth:`aclose` and :meth:`lifespan` are for asyncio. Hooks: ``orchestrator.on("failover", function)`` calls
-    ``function(event, subject)`` for each of EVENTS; a subject is a Host, for ``slow_query`` the text and the seconds, for
-    ``leak`` who holds the connection.
+    ``function(event, subject)`` for each of EVENTS; a subject is a Host, for ``slow_query`` the text and the seconds,
+    for ``leak`` who holds the connection.
     """
 
     def __init__(self, config: DatabaseConfig) -> None:

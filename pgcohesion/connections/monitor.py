@@ -127,7 +127,7 @@ class Monitor:
         return Seen(role, bool(read_only) and not standby, position or 0, timeline, time.monotonic() - started)  # type: ignore[arg-type]
 
     def _knock(self, host: Host) -> None:
-        """Wait until the host's kernel answers at PostgreSQL's port; each knock is a new one: no old SYN is waited for."""
+        """Wait until the host's kernel answers at PostgreSQL's port; each knock is new: no old SYN is waited for."""
         while not self._stop.wait(KNOCK):
             try:
                 self._reach(host, KNOCK)
