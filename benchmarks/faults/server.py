@@ -75,7 +75,9 @@ class Server:
         """Become a streaming standby of `primary` by a fresh base backup, with a slot. Leaves it running."""
         self.destroy()
         self._folder()
-        primary.admin(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{SLOT}'")
+        primary.admin(
+            f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"
+        )
         source = f"host={primary.address} port={PORT} user=postgres password={PASSWORD} connect_timeout=5"
         flags = ["-R", "-C", "-S", SLOT, "-X", "stream", "-c", "fast", "--no-sync"]
         self._tool("pg_basebackup", "-D", self.data, "-d", source, *flags)
@@ -98,17 +100,33 @@ class Server:
         """Whether the postmaster lives."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
-        """Start it and wait until it accepts connections (a standby: reads). Raises LabError with its log's end."""
+    def start(self, recovery: float = 0) -> None:
+        """Start it and wait until it accepts connections (a standby: reads). Raises LabError with its log's end.
+
+        `recovery` s: hold its startup process so long; the port answers 57P03 meanwhile, as in a long crash recovery.
+        """
         log = self.home / "log"
         with log.open("ab") as out:
             command = [*self._inside(), str(self.bin / "postgres"), "-D", str(self.data), "-k", str(self.home)]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/")
+        if recovery:
+            self._hold_recovery(recovery)
         end = time.monotonic() + 30
         while not self._ready():
             if not self.running or time.monotonic() > end:
                 raise LabError(f"server {self.name} does not start: {log.read_text()[-1500:]}")
             time.sleep(0.01)
+
+    def _hold_recovery(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for pid in children(self._pid()):
+                if b"startup" in _command(pid):
+                    _signal(pid, signal.SIGSTOP)
+                    time.sleep(end - time.monotonic())
+                    _signal(pid, signal.SIGCONT)
+                    return
+        raise LabError(f"server {self.name} has recovered before it could be held")
 
     def _ready(self) -> bool:
         try:
@@ -187,6 +205,13 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def _alive(pid: int) -> bool:

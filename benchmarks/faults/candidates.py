@@ -1,0 +1,175 @@
+"""The libraries that are measured, each behind the same four calls and used as its documentation says."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol, runtime_checkable
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+Hosts = Sequence[tuple[str, int]]
+
+READ = "SELECT 1"
+# One statement, so one transaction: the counter and the proof of the write cannot part.
+WRITE = """WITH proof AS (INSERT INTO written (id) VALUES (%(id)s))
+UPDATE counters SET n = n + 1 WHERE key = %(id)s %% 16"""
+
+
+class Candidate(Protocol):
+    """A library in an application's hands. Calls come from several threads at once."""
+
+    name: str
+
+    def open(self, hosts: Hosts, dbname: str, user: str, password: str, **options: str) -> None:
+        """Get ready for calls. `options`: further parameters of libpq."""
+
+    def read(self) -> None:
+        """Run READ on the primary."""
+
+    def increment(self, key: int) -> None:
+        """Run WRITE with the id `key`. Raises when it failed or when nobody knows."""
+
+    def close(self) -> None:
+        """Close everything."""
+
+
+@runtime_checkable
+class ReadsOwnWrites(Protocol):
+    """A candidate that sends reads to replicas."""
+
+    def write_then_read(self, key: int) -> tuple[int, int]:
+        """Add 1 to `own.value` of a key and return it, and what a read of the same session says afterwards."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A candidate that can tell how many connections it holds."""
+
+    def connections(self) -> int:
+        """How many are open now."""
+
+
+def dsn(hosts: Hosts, **parameters: str) -> str:
+    """Libpq's string for several hosts. Nothing is checked: what is wrong is for the candidate to find."""
+    places = {"host": ",".join(host for host, _ in hosts), "port": ",".join(str(port) for _, port in hosts)}
+    return " ".join(f"{name}='{value}'" for name, value in {**places, **parameters}.items())
+
+
+class Default:
+    """psycopg_pool as it comes, with the one setting without which no failover can work."""
+
+    name = "default"
+    extra: Mapping[str, str] = {}
+    how: Mapping[str, Any] = {}
+
+    def open(self, hosts: Hosts, dbname: str, user: str, password: str, **options: str) -> None:
+        """Open a pool of 4."""
+        attributes = {"target_session_attrs": "read-write", **self.extra, **options}
+        conninfo = dsn(hosts, dbname=dbname, user=user, password=password, **attributes)
+        self.pool = ConnectionPool(conninfo, min_size=4, open=True, **self.how)
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection for one transaction."""
+        with self.pool.connection() as connection:
+            yield connection
+
+    def read(self) -> None:
+        """Read in a transaction of its own."""
+        with self.connection() as connection:
+            connection.execute(READ).fetchone()
+
+    def increment(self, key: int) -> None:
+        """Write in a transaction of its own."""
+        with self.connection() as connection:
+            connection.execute(WRITE, {"id": key})
+
+    def write_then_read(self, key: int) -> tuple[int, int]:
+        """Write, then read, both on the primary: there is no other place."""
+        return _write_then_read(key, self.connection, self.connection)
+
+    def connections(self) -> int:
+        """What the pool counts as its own."""
+        return int(self.pool.get_stats().get("pool_size", 0))
+
+    def close(self) -> None:
+        """Close the pool."""
+        self.pool.close(timeout=2)
+
+
+class Settings(Default):
+    """psycopg_pool with every setting that helps, and a timer that shuts the socket of a call after 3 s."""
+
+    name = "settings"
+    deadline = 3.0
+    extra: Mapping[str, str] = {
+        "connect_timeout": "2",
+        "keepalives_idle": "2",
+        "keepalives_interval": "1",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "3000",
+    }
+    how: Mapping[str, Any] = {"timeout": 3.0, "check": ConnectionPool.check_connection}
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection whose socket is shut when the deadline passes."""
+        with self.pool.connection() as connection:
+            timer = threading.Timer(self.deadline, _shut, [connection])
+            timer.daemon = True
+            timer.start()
+            try:
+                yield connection
+            finally:
+                timer.cancel()
+
+
+class NaiveReplicas(Default):
+    """Reads go to the other host, whatever was written: what the torture of stale reads must convict."""
+
+    name = "naive"
+
+    def open(self, hosts: Hosts, dbname: str, user: str, password: str, **options: str) -> None:
+        """Open a pool for the primary and one for the replicas."""
+        super().open(hosts, dbname, user, password, **options)
+        conninfo = dsn(hosts[1:] or hosts, dbname=dbname, user=user, password=password, **options)
+        self.replicas = ConnectionPool(conninfo, min_size=4, open=True)
+
+    def write_then_read(self, key: int) -> tuple[int, int]:
+        """Write to the primary, read from the replica."""
+        return _write_then_read(key, self.connection, self.replicas.connection)
+
+    def close(self) -> None:
+        """Close both pools."""
+        super().close()
+        self.replicas.close(timeout=2)
+
+
+def _write_then_read(key: int, primary: Callable[[], Any], replica: Callable[[], Any]) -> tuple[int, int]:
+    with primary() as connection:
+        (wrote,) = connection.execute(
+            "UPDATE own SET value = value + 1 WHERE key = %s RETURNING value", [key]
+        ).fetchone()
+    with replica() as connection:
+        (read,) = connection.execute("SELECT value FROM own WHERE key = %s", [key]).fetchone()
+    return wrote, read
+
+
+def _shut(connection: psycopg.Connection[Any]) -> None:
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as twin:
+        twin.shutdown(socket.SHUT_RDWR)
+
+
+CANDIDATES: Mapping[str, Callable[[], Candidate]] = {kind.name: kind for kind in (Default, Settings, NaiveReplicas)}
+
+
+def candidate(name: str) -> Candidate:
+    """Make a candidate by its name. Raises SystemExit with the known names."""
+    if name not in CANDIDATES:
+        raise SystemExit(f"no candidate `{name}` (known: {', '.join(CANDIDATES)})")
+    return CANDIDATES[name]()
