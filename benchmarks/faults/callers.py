@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import sys
 import threading
@@ -25,6 +26,7 @@ _flying: dict[int, tuple[int, float]] = {}
 def main() -> None:
     """Read the order from argv, say `ready`, wait for a line on stdin, call until stdin ends."""
     order: dict[str, Any] = json.loads(sys.argv[1])
+    logging.getLogger().addHandler(logging.NullHandler())  # what callers see is measured, not what logs say
     subject = candidate(order["candidate"])
     say("ready")
     sys.stdin.readline()
@@ -73,7 +75,7 @@ def loop(who: int, call: Callable[[int], object], pause: float) -> None:
 
 def describe(error: BaseException | None) -> str:
     """An error with its causes, as a log would show it: `Outer: text <- Cause: text`."""
-    parts = []
+    parts: list[str] = []
     while error is not None and len(parts) < 10:
         parts.append(f"{type(error).__name__}: {' '.join(str(error).split())}")
         error = error.__cause__

@@ -18,6 +18,8 @@ READ = "SELECT 1"
 # One statement, so one transaction: the counter and the proof of the write cannot part.
 WRITE = """WITH proof AS (INSERT INTO written (id) VALUES (%(id)s))
 UPDATE counters SET n = n + 1 WHERE key = %(id)s %% 16"""
+WRITE_OWN = "UPDATE own SET value = value + 1 WHERE key = %s RETURNING value"
+READ_OWN = "SELECT value FROM own WHERE key = %s"
 
 
 class Candidate(Protocol):
@@ -152,11 +154,9 @@ class NaiveReplicas(Default):
 
 def _write_then_read(key: int, primary: Callable[[], Any], replica: Callable[[], Any]) -> tuple[int, int]:
     with primary() as connection:
-        (wrote,) = connection.execute(
-            "UPDATE own SET value = value + 1 WHERE key = %s RETURNING value", [key]
-        ).fetchone()
+        (wrote,) = connection.execute(WRITE_OWN, [key]).fetchone()
     with replica() as connection:
-        (read,) = connection.execute("SELECT value FROM own WHERE key = %s", [key]).fetchone()
+        (read,) = connection.execute(READ_OWN, [key]).fetchone()
     return wrote, read
 
 

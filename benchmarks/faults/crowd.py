@@ -90,9 +90,15 @@ class Crowd:
         end = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > end or self._process.poll() is not None:
-                heard = [call.error for call in self.calls if call.error] or [self.opened and self.opened[2]]
-                raise LabError(f"the callers of {self.name} are not there after {seconds:g} s; last error: {heard[-1]}")
+                raise LabError(
+                    f"callers of {self.name}: not there after {seconds:g} s; last error: {self.last_error()}"
+                )
             time.sleep(0.02)
+
+    def last_error(self) -> str | None:
+        """What went wrong last."""
+        heard = [call.error for call in self.calls if call.error]
+        return heard[-1] if heard else self.opened and self.opened[2]
 
     def stop(self) -> None:
         """End the process: politely, so that it says which calls are still out, or after 3 s with SIGKILL."""

@@ -41,14 +41,14 @@ FAULTS = (
         "0 / 0.29 / 0.15",
         lambda lab: lab.primary.stop("fast"),
         lambda lab: lab.primary.start(),
-        seconds=0.3,
+        seconds=0.15,
     ),
     Fault(
         "crash",
-        "kill -9, recovery of 2 s",
+        "kill -9, recovery of 1.7 s",
         "0 / 1.95 / 0.23",
         lambda lab: lab.primary.kill(),
-        lambda lab: lab.primary.start(recovery=2.0),
+        lambda lab: lab.primary.start(recovery=1.7),
     ),
     Fault(
         "down",

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from benchmarks.support import REPO
 from pgcohesion.server.binaries import account, bin_folder
@@ -44,7 +43,7 @@ host replication all {network.NET}.0/24 scram-sha-256
 
 
 class Server:
-    """A server in its own network namespace, run as an unprivileged user. Its socket is reachable when its network isn't."""
+    """A server in its own network namespace, run as an unprivileged user. Its socket works when it is cut off."""
 
     def __init__(self, name: str, address: str, home: Path) -> None:
         self.name, self.address = name, address
@@ -75,9 +74,7 @@ class Server:
         """Become a streaming standby of `primary` by a fresh base backup, with a slot. Leaves it running."""
         self.destroy()
         self._folder()
-        primary.admin(
-            f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{SLOT}'"
-        )
+        primary.admin(f"SELECT pg_drop_replication_slot('{SLOT}') FROM pg_replication_slots WHERE slot_name = '{SLOT}'")
         source = f"host={primary.address} port={PORT} user=postgres password={PASSWORD} connect_timeout=5"
         flags = ["-R", "-C", "-S", SLOT, "-X", "stream", "-c", "fast", "--no-sync"]
         self._tool("pg_basebackup", "-D", self.data, "-d", source, *flags)
@@ -150,6 +147,7 @@ class Server:
         """SIGKILL the postmaster and all its children; wait until they are gone."""
         if self._process is None:
             return
+        self.freeze()  # nobody has time to notice the others' death and to say goodbye
         family = self._family()
         for pid in family:
             _signal(pid, signal.SIGKILL)
@@ -179,7 +177,7 @@ class Server:
         where = {"host": str(self.home), "port": PORT, "user": "postgres", "dbname": database, "connect_timeout": 5}
         with psycopg.connect(autocommit=True, **where) as connection:  # type: ignore[arg-type]
             connection.execute(f"SET statement_timeout = '{_ADMIN_SECONDS}s'")
-            cursor = connection.execute(sql.SQL(query))  # type: ignore[arg-type]
+            cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
 
     def _pid(self) -> int:
@@ -189,7 +187,7 @@ class Server:
         return [self._pid(), *children(self._pid())] if self.running else []
 
     def _inside(self) -> list[str]:
-        """The words that run a program in the namespace as the server's user. They replace themselves by it: one pid."""
+        """The words that run a program in the namespace as the server's user; they become it, so there is one pid."""
         enter = [str(network.tool_path("nsenter")), f"--net=/run/netns/{self.space}"]
         if not self.account.name:
             return enter
