@@ -13,7 +13,7 @@ import psycopg_pool
 import pgcohesion
 
 from . import permanent
-from .candidates import CANDIDATES, candidate
+from .candidates import CANDIDATES, CONVICTS, candidate
 from .faults import FAULTS, Fault, measure
 from .lab import Lab, LabError
 
@@ -55,7 +55,7 @@ def versions(lab: Lab) -> str:
 
 
 def _usual() -> list[str]:
-    return [name for name in CANDIDATES if name != "naive"]
+    return [name for name in CANDIDATES if name not in {kind.name for kind in CONVICTS}]
 
 
 def _table(lab: Lab, chosen: Sequence[str], rows: Sequence[str], call: str | None) -> None:

@@ -53,7 +53,10 @@ def calls(subject: Candidate, kind: str) -> Callable[[int], object]:
     if kind == "own":
         if not isinstance(subject, ReadsOwnWrites):
             raise SystemExit(f"candidate {subject.name} has no write_then_read")
-        return subject.write_then_read
+        own = subject.write_then_read
+        return lambda key: own(key // KEYS_PER_CALLER)  # a row for each caller
+    if kind == "mixed":
+        return lambda key: subject.increment(key) if key % 2 else subject.read()
     return lambda _: subject.read()
 
 

@@ -13,7 +13,7 @@ from tests.lab.machine import LabError, wait_for
 from . import network
 from .server import DATABASE, PASSWORD, PORT, USER, Server
 
-__all__ = ["DATABASE", "PASSWORD", "PORT", "USER", "Lab", "LabError", "Server", "leftovers", "missing"]
+__all__ = ["DATABASE", "PASSWORD", "PORT", "USER", "Lab", "LabError", "Server", "leftovers", "missing", "wait_for"]
 
 missing = network.missing
 _HOMES = Path("/var/tmp")
@@ -106,6 +106,11 @@ class Lab:
         """Make new and running sessions of a server refuse writes; connections stay open."""
         server.admin("ALTER SYSTEM SET default_transaction_read_only = on")
         server.admin("SELECT pg_reload_conf()")
+
+    def synchronous(self, *, on: bool) -> None:
+        """Let commits on the primary wait for the standby, or not."""
+        self.primary.admin(f"ALTER SYSTEM SET synchronous_standby_names = '{'*' if on else ''}'")
+        self.primary.admin("SELECT pg_reload_conf()")
 
     def black_hole(self, server: Server) -> None:
         """Drop every frame to and from a server, silently."""
