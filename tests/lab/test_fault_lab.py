@@ -1,0 +1,69 @@
+"""The lab of benchmarks/faults: it comes up, a black hole says nothing and heals, and nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from benchmarks.faults.lab import DATABASE, PASSWORD, USER, Lab, LabError, leftovers, missing
+
+
+@pytest.fixture(scope="module")
+def faults() -> Iterator[Lab]:
+    if lacks := missing():
+        reason = f"the fault lab needs {', '.join(lacks)}"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with Lab() as lab:
+        yield lab
+    assert leftovers() == []
+
+
+@pytest.fixture
+def client(faults: Lab) -> Iterator[psycopg.Connection]:
+    with connected(faults.hosts()[0][0]) as connection:
+        yield connection
+
+
+def connected(host: str) -> psycopg.Connection:
+    settings = {"dbname": DATABASE, "user": USER, "password": PASSWORD, "connect_timeout": 2}
+    return psycopg.connect(host=host, autocommit=True, **settings)  # type: ignore[arg-type]
+
+
+def test_the_standby_streams_what_the_primary_writes(faults: Lab, client: psycopg.Connection) -> None:
+    client.execute("INSERT INTO written VALUES (1)")
+    faults.settle()
+    with connected(faults.hosts()[1][0]) as standby:
+        assert standby.execute("SELECT id, pg_is_in_recovery() FROM written").fetchall() == [(1, True)]
+
+
+def test_a_black_hole_is_silent_and_heals(faults: Lab, client: psycopg.Connection) -> None:
+    faults.black_hole(faults.primary)
+    try:
+        started = time.monotonic()
+        client.pgconn.send_query(b"SELECT 1")
+        with pytest.raises(psycopg.errors.ConnectionTimeout):  # neither refused nor unreachable
+            connected(faults.hosts()[0][0])
+        assert time.monotonic() - started >= 2
+        assert client.pgconn.flush() == 0
+        assert client.pgconn.is_busy()  # and the old connection knows nothing, either
+    finally:
+        faults.heal(faults.primary)
+    assert client.pgconn.get_result() is not None  # what was sent into the hole arrives now
+
+
+def test_a_second_lab_is_refused(faults: Lab) -> None:
+    with pytest.raises(LabError, match="in use by process"), Lab():
+        pass
+
+
+def test_roles_change_and_the_old_primary_comes_back(faults: Lab) -> None:
+    old = faults.primary
+    old.kill()
+    faults.promote()
+    faults.repair()
+    assert faults.standby is old
+    assert old.admin("SELECT pg_is_in_recovery()") == [(True,)]
