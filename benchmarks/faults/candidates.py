@@ -13,6 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from pgcohesion.config.model import Connections
+from pgcohesion.connections import ConnectionConfig, ConnectionManager, Target
+from pgcohesion.redact import Secret
+
 Hosts = Sequence[tuple[str, int]]
 
 READ = "SELECT 1"
@@ -20,6 +24,7 @@ READ = "SELECT 1"
 WRITE = """WITH proof AS (INSERT INTO written (id) VALUES (%(id)s))
 UPDATE counters SET n = n + 1 WHERE key = %(id)s %% 16"""
 WRITE_OWN = "UPDATE own SET value = value + 1 WHERE key = %s RETURNING value"
+POSITION = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
 READ_OWN = "SELECT value FROM own WHERE key = %s"
 
 
@@ -168,6 +173,44 @@ class NaiveReplicas(Default):
         self.replicas.close(timeout=2)
 
 
+class Ours:
+    """pgcohesion's manager: its defaults, with 4 connections a host and one deadline for a whole call."""
+
+    name = "pgcohesion"
+    deadline = 6.0
+
+    def open(self, hosts: Hosts, dbname: str, user: str, password: str, **options: str) -> None:
+        """Make the manager; nothing is opened before the first call."""
+        common = {"dbname": dbname, "user": user, **options}
+        targets = [Target({"host": host, "port": str(port), **common}, Secret(password)) for host, port in hosts]
+        settings = Connections(max_size=4, timeout=self.deadline)
+        self.manager = ConnectionManager(ConnectionConfig(tuple(targets), settings, read_replicas=True))
+
+    def read(self) -> None:
+        """Read; it may be tried again, and is not sent to a replica."""
+        self.manager.execute(READ, idempotent=True)
+
+    def increment(self, key: int) -> None:
+        """Write once; it is tried again only when it surely had no effect."""
+        self.manager.execute(WRITE, {"id": key})
+
+    def write_then_read(self, key: int) -> tuple[int, int]:
+        """Write, then read wherever the position of the write has arrived."""
+        with self.manager.connection() as connection:
+            (wrote,) = connection.execute(WRITE_OWN, [key]).fetchone() or (0,)
+            (position,) = connection.execute(POSITION).fetchone() or (0,)
+        ((read,),) = self.manager.execute(READ_OWN, [key], readonly=True, lsn=position)
+        return wrote, read
+
+    def connections(self) -> int:
+        """What the pools count."""
+        return sum(pool.size for pool in self.manager.statistics().pools.values())
+
+    def close(self) -> None:
+        """Close all pools."""
+        self.manager.close(2)
+
+
 def _write_then_read(key: int, primary: Callable[[], Any], replica: Callable[[], Any]) -> tuple[int, int]:
     with primary() as connection:
         (wrote,) = connection.execute(WRITE_OWN, [key]).fetchone()
@@ -182,7 +225,7 @@ def _shut(connection: psycopg.Connection[Any]) -> None:
 
 
 CONVICTS = (Reckless, NaiveReplicas)
-CANDIDATES: Mapping[str, Callable[[], Candidate]] = {kind.name: kind for kind in (Default, Settings, *CONVICTS)}
+CANDIDATES: Mapping[str, Callable[[], Candidate]] = {kind.name: kind for kind in (Default, Settings, Ours, *CONVICTS)}
 
 
 def candidate(name: str) -> Candidate:
