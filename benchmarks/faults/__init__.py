@@ -26,8 +26,8 @@ Callers read (``SELECT 1`` on the primary) in all rows but the last, in which th
 write everywhere. A candidate of the table may try reads again, but a write whose fate is unknown must raise.
 
 Rows: what begins and ends each is in ``faults.py``. A crash is SIGKILL to all processes at once and a start whose
-recovery is held for 1.7 s, with 57P03 meanwhile. In a failover after a kill or a cut, 1 s passes until somebody
-decides to promote. The goals are the orchestrator's column of the research that these rows come from, where it was
+recovery is held for 1.7 s, with 57P03 meanwhile. In a failover 1 s passes until somebody decides to
+promote. The goals are the orchestrator's column of the research that these rows come from, where it was
 measured with a clock that started at the promotion: hence ``+ x``.
 
 ``lab.py``, ``server.py``, ``network.py``: the servers and what can be done to them. ``candidates.py``: the libraries,

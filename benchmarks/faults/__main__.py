@@ -16,6 +16,7 @@ from . import permanent
 from .candidates import CANDIDATES, CONVICTS, candidate
 from .faults import FAULTS, Fault, measure
 from .lab import Lab, LabError
+from .verdict import middle
 
 PERMANENT = "permanent"
 GOAL = "≤ 0.5 s, cause shown"
@@ -28,6 +29,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", choices=names, help="one row; may be given again")
     parser.add_argument("--candidates", default=",".join(_usual()), help="default: %(default)s")
     parser.add_argument("--call", choices=("read", "write"), help="what callers do in every row")
+    parser.add_argument("--runs", type=int, default=1, help="of each cell, whose numbers are then medians")
     options = parser.parse_args(words)
     chosen = options.candidates.split(",")
     for name in chosen:
@@ -37,7 +39,7 @@ def main(words: Sequence[str] | None = None) -> int:
             print(versions(lab), flush=True)
             print(_row("errors / longest call / all good, s", chosen, "goal"))
             print(_row("---", ["---"] * len(chosen), "---"), flush=True)
-            _table(lab, chosen, options.only or names, options.call)
+            _table(lab, chosen, options)
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -58,24 +60,25 @@ def _usual() -> list[str]:
     return [name for name in CANDIDATES if name not in {kind.name for kind in CONVICTS}]
 
 
-def _table(lab: Lab, chosen: Sequence[str], rows: Sequence[str], call: str | None) -> None:
+def _table(lab: Lab, chosen: Sequence[str], options: argparse.Namespace) -> None:
     notes: list[str] = []
     for fault in FAULTS:
-        if fault.name in rows:
-            cells = [_cell(lab, name, fault, call, notes) for name in chosen]
+        if not options.only or fault.name in options.only:
+            cells = [_cell(lab, name, fault, options, notes) for name in chosen]
             print(_row(fault.title, cells, fault.goal), flush=True)
-    if PERMANENT in rows:
+    if not options.only or PERMANENT in options.only:
         columns = [permanent.measure(lab, name) for name in chosen]
         for mistake, *cells in zip(permanent.MISTAKES, *columns, strict=True):
             print(_row(mistake.title, cells, GOAL), flush=True)
     print("\n" + "\n".join(notes))
 
 
-def _cell(lab: Lab, name: str, fault: Fault, call: str | None, notes: list[str]) -> str:
-    verdict, at, kinds = measure(lab, name, fault, call)
-    notes.append(f"{fault.name}, {name}: {'x' if fault.failover else 'lasted'} = {at.ended - at.began:.2f} s")
-    notes.extend(f"    {kind[:200]}" for kind in kinds[:4])
-    return str(verdict)
+def _cell(lab: Lab, name: str, fault: Fault, options: argparse.Namespace, notes: list[str]) -> str:
+    taken = [measure(lab, name, fault, options.call) for _ in range(options.runs)]
+    lasted = ", ".join(f"{at.ended - at.began:.2f}" for _, at, _ in taken)
+    notes.append(f"{fault.name}, {name}: {'x' if fault.failover else 'lasted'} = {lasted} s")
+    notes.extend(f"    {kind[:200]}" for kind in sorted({kind for _, _, kinds in taken for kind in kinds})[:4])
+    return str(middle([verdict for verdict, _, _ in taken]))
 
 
 def _row(first: str, cells: Sequence[str], last: str) -> str:

@@ -55,7 +55,9 @@ class Crowd:
         command = [sys.executable, "-m", "benchmarks.faults.callers", self._order]
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"PYTHONPATH": "."}
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, cwd=REPO, env=env, stdin=pipe, stdout=pipe, text=True, bufsize=1)
+        self._process = subprocess.Popen(
+            command, cwd=REPO, env=env, stdin=pipe, stdout=pipe, text=True, bufsize=1, start_new_session=True
+        )
         self._ear = threading.Thread(target=self._listen, daemon=True)
         self._ear.start()
         if not self._ready.wait(30) or self._process.poll() is not None:

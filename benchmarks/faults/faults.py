@@ -61,7 +61,7 @@ FAULTS = (
     Fault(
         "frozen",
         "frozen (SIGSTOP) 15 s",
-        "8 / 3.09 / 0.09",
+        "8 / 6.2 / 0.09",
         lambda lab: lab.primary.freeze(),
         lambda lab: lab.primary.thaw(),
         seconds=15,

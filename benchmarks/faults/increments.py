@@ -82,7 +82,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Torture and print; 0, 1 on a lost or double write, 2 when the lab cannot come up."""
     parser = argparse.ArgumentParser("python -m benchmarks.faults.increments", description="No write lost or double.")
     parser.add_argument("number", nargs="?", type=int, default=10_000, help="writes to acknowledge (default 10000)")
-    parser.add_argument("--candidate", default="settings")
+    parser.add_argument("--candidate", default="pgcohesion")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     options = parser.parse_args(words)
     candidate(options.candidate)

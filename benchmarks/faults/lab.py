@@ -58,9 +58,11 @@ class Lab:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for server in (self.primary, self.standby):
-            server.kill()
-        self._held.close()
+        try:
+            for server in (self.primary, self.standby):
+                server.kill()
+        finally:
+            self._held.close()
 
     def _up(self) -> None:
         home = Path(tempfile.mkdtemp(prefix=network.PREFIX, dir=_HOMES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from .crowd import Crowd
@@ -32,18 +33,14 @@ MISTAKES = (
 
 def measure(lab: Lab, candidate: str) -> list[str]:
     """One cell for each mistake, all met at the same time by processes of their own."""
-    crowds = [Crowd(candidate, _hosts(lab, mistake), callers=1, login=mistake.login) for mistake in MISTAKES]
-    try:
-        for crowd in crowds:
-            crowd.__enter__()
+    with ExitStack() as stack:
+        made = [Crowd(candidate, _hosts(lab, mistake), callers=1, login=mistake.login) for mistake in MISTAKES]
+        crowds = [stack.enter_context(crowd) for crowd in made]
         for crowd in crowds:
             crowd.go()
         end = time.monotonic() + WATCH
         while time.monotonic() < end and not all(_heard(crowd) for crowd in crowds):
             time.sleep(0.02)
-    finally:
-        for crowd in crowds:
-            crowd.stop()
     return [_cell(crowd, mistake) for crowd, mistake in zip(crowds, MISTAKES, strict=True)]
 
 

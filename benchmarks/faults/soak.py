@@ -99,7 +99,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Soak and print; 0, 1 when something grows, 2 when the lab cannot come up."""
     parser = argparse.ArgumentParser("python -m benchmarks.faults.soak", description="Memory and threads stay flat.")
     parser.add_argument("minutes", nargs="?", type=float, default=5, help="default 5")
-    parser.add_argument("--candidate", default="settings")
+    parser.add_argument("--candidate", default="pgcohesion")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     options = parser.parse_args(words)
     candidate(options.candidate)

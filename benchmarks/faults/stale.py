@@ -70,7 +70,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Torture and print; 0, 1 on a stale read, 2 when the lab cannot come up."""
     parser = argparse.ArgumentParser("python -m benchmarks.faults.stale", description="No session reads the past.")
     parser.add_argument("seconds", nargs="?", type=float, default=30, help="default 30")
-    parser.add_argument("--candidate", default="naive")
+    parser.add_argument("--candidate", default="pgcohesion")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     options = parser.parse_args(words)
     if not isinstance(candidate(options.candidate), ReadsOwnWrites):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from .crowd import Call
@@ -53,6 +54,14 @@ def judge(calls: Sequence[Call], callers: int, at: Moments) -> Verdict:
         good=None if never else max(moment for moment in good if moment is not None) - at.origin,
         watched=at.until - at.origin,
     )
+
+
+def middle(verdicts: Sequence[Verdict]) -> Verdict:
+    """The median of each number over several runs (of an even number of runs the worse one of the two)."""
+    half = len(verdicts) // 2
+    longest = sorted(verdicts, key=lambda one: one.longest)[half]
+    good = sorted(verdicts, key=lambda one: inf if one.good is None else one.good)[half]
+    return longest._replace(errors=sorted(one.errors for one in verdicts)[half], good=good.good, watched=good.watched)
 
 
 def _good(calls: Sequence[Call], caller: int, ended: float) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.faults.crowd import Call
 from benchmarks.faults.increments import account
 from benchmarks.faults.soak import Sample, growth
-from benchmarks.faults.verdict import Moments, judge
+from benchmarks.faults.verdict import Moments, Verdict, judge, middle
 
 AT = Moments(began=10.0, ended=12.0, origin=12.0, until=20.0)
 
@@ -30,6 +30,11 @@ def test_a_caller_that_never_returned_is_told_with_what_it_waited() -> None:
 
 def test_the_clock_of_a_failover_starts_when_it_begins() -> None:
     assert judge([Call(0, 1, 9.9, 13.0)], 1, AT._replace(origin=10.0)).good == 3.0
+
+
+def test_of_several_runs_each_number_is_the_median() -> None:
+    runs = [Verdict(0, 1.0, False, None, 20.0), Verdict(4, 9.0, True, 0.1, 2.0), Verdict(5, 2.0, False, 0.3, 2.0)]
+    assert str(middle(runs)) == "4 / 2.00 / 0.30"
 
 
 def test_lost_double_and_unknown_writes_are_told_apart() -> None:
