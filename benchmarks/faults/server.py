@@ -105,9 +105,10 @@ class Server:
         log = self.home / "log"
         with log.open("ab") as out:
             command = [*self._inside(), str(self.bin / "postgres"), "-D", str(self.data), "-k", str(self.home)]
-            streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
             # A session of its own: Ctrl-C is for the benchmark, which ends it.
-            self._process = subprocess.Popen(command, cwd="/", start_new_session=True, **streams)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/", start_new_session=True
+            )
         if recovery:
             self._hold_recovery(recovery)
         end = time.monotonic() + 30
