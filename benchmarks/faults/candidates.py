@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 
 from pgcohesion.config.model import Connections
 from pgcohesion.connections import ConnectionConfig, ConnectionManager, Target
+from pgcohesion.connections.monitor import Monitor
 from pgcohesion.redact import Secret
 
 Hosts = Sequence[tuple[str, int]]
@@ -174,7 +175,7 @@ class NaiveReplicas(Default):
 
 
 class Ours:
-    """pgcohesion's manager: its defaults, with 4 connections a host and one deadline for a whole call."""
+    """pgcohesion's manager and monitor: their defaults, with 4 connections a host and a deadline for a whole call."""
 
     name = "pgcohesion"
     deadline = 6.0
@@ -184,7 +185,10 @@ class Ours:
         common = {"dbname": dbname, "user": user, **options}
         targets = [Target({"host": host, "port": str(port), **common}, Secret(password)) for host, port in hosts]
         settings = Connections(max_size=4, timeout=self.deadline)
-        self.manager = ConnectionManager(ConnectionConfig(tuple(targets), settings, read_replicas=True))
+        config = ConnectionConfig(tuple(targets), settings, read_replicas=True)
+        self.manager = ConnectionManager(config)
+        self.monitor = Monitor(config, self.manager.fleet, self.manager.tend)
+        self.monitor.start()
 
     def read(self) -> None:
         """Read; it may be tried again, and is not sent to a replica."""
@@ -208,6 +212,7 @@ class Ours:
 
     def close(self) -> None:
         """Close all pools."""
+        self.monitor.close(2)
         self.manager.close(2)
 
 
