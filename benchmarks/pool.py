@@ -21,7 +21,8 @@ from typing import Any
 import psycopg
 
 from pgcohesion.config.model import Connections
-from pgcohesion.connections import ConnectionConfig, ConnectionManager, Target
+from pgcohesion.connections import ConnectionConfig, ConnectionManager
+from pgcohesion.conninfo import resolve
 from pgcohesion.opening import open_context
 from pgcohesion.redact import Secret
 from pgcohesion.setup import setup
@@ -59,8 +60,8 @@ def candidates(parameters: dict[str, str], threads: int) -> dict[str, tuple[Call
 
     found: dict[str, tuple[Call, Call]] = {"raw cursor": (raw, close)}
     public = {name: value for name, value in parameters.items() if name != "password"}
-    target = Target(public, Secret(parameters["password"]))
-    manager = ConnectionManager(ConnectionConfig((target,), Connections(max_size=SIZE)))
+    targets = tuple(resolve(public, Secret(parameters["password"])))
+    manager = ConnectionManager(ConnectionConfig(targets, Connections(max_size=SIZE)))
 
     def ours() -> None:
         with manager.connection() as connection:

@@ -14,8 +14,9 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from pgcohesion.config.model import Connections
-from pgcohesion.connections import ConnectionConfig, ConnectionManager, Target
+from pgcohesion.connections import ConnectionConfig, ConnectionManager
 from pgcohesion.connections.monitor import Monitor
+from pgcohesion.conninfo import resolve
 from pgcohesion.redact import Secret
 
 Hosts = Sequence[tuple[str, int]]
@@ -183,7 +184,8 @@ class Ours:
     def open(self, hosts: Hosts, dbname: str, user: str, password: str, **options: str) -> None:
         """Make the manager; nothing is opened before the first call."""
         common = {"dbname": dbname, "user": user, **options}
-        targets = [Target({"host": host, "port": str(port), **common}, Secret(password)) for host, port in hosts]
+        places = {"host": ",".join(host for host, _ in hosts), "port": ",".join(str(port) for _, port in hosts)}
+        targets = resolve({**places, **common}, Secret(password))
         settings = Connections(max_size=4, timeout=self.deadline)
         config = ConnectionConfig(tuple(targets), settings, read_replicas=True)
         self.manager = ConnectionManager(config)

@@ -8,28 +8,22 @@ import pytest
 
 from pgcohesion.config.model import Breaker as Settings
 from pgcohesion.connections.breaker import LONGEST_PAUSE, Breaker
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from pgcohesion.testing import FrozenClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FrozenClock:
+    return FrozenClock()
 
 
-def broken(clock: Clock, **settings: float) -> Breaker:
+def broken(clock: FrozenClock, **settings: float) -> Breaker:
     breaker = Breaker(Settings(**settings), clock)  # type: ignore[arg-type]
     while breaker.closed:
         breaker.failure()
     return breaker
 
 
-def test_failures_in_a_row_open_it(clock: Clock) -> None:
+def test_failures_in_a_row_open_it(clock: FrozenClock) -> None:
     breaker = Breaker(Settings(failures=3), clock)
     for good in (False, False, True, False, False):
         (breaker.success if good else breaker.failure)()
@@ -40,7 +34,7 @@ def test_failures_in_a_row_open_it(clock: Clock) -> None:
     assert breaker.rejected == 1
 
 
-def test_a_share_of_a_full_window_opens_it(clock: Clock) -> None:
+def test_a_share_of_a_full_window_opens_it(clock: FrozenClock) -> None:
     breaker = Breaker(Settings(failures=100, window=10, share=0.5), clock)
     for _ in range(4):
         breaker.failure()
@@ -52,7 +46,7 @@ def test_a_share_of_a_full_window_opens_it(clock: Clock) -> None:
     assert not breaker.closed
 
 
-def test_exactly_one_of_32_threads_probes(clock: Clock) -> None:
+def test_exactly_one_of_32_threads_probes(clock: FrozenClock) -> None:
     breaker = broken(clock, pause=1)
     clock.now += 1
     gate, let = threading.Barrier(32), []
@@ -70,7 +64,7 @@ def test_exactly_one_of_32_threads_probes(clock: Clock) -> None:
     assert breaker.state == "half_open"
 
 
-def test_a_good_probe_closes_it_and_a_bad_one_doubles_the_pause(clock: Clock) -> None:
+def test_a_good_probe_closes_it_and_a_bad_one_doubles_the_pause(clock: FrozenClock) -> None:
     breaker = broken(clock, pause=1)
     for pause in (1, 2, 4, 8, 8):
         assert pause <= LONGEST_PAUSE
@@ -87,7 +81,7 @@ def test_a_good_probe_closes_it_and_a_bad_one_doubles_the_pause(clock: Clock) ->
     assert breaker.closed  # what was before is forgotten
 
 
-def test_a_probe_that_never_answers_is_given_up(clock: Clock) -> None:
+def test_a_probe_that_never_answers_is_given_up(clock: FrozenClock) -> None:
     breaker = broken(clock, pause=1, probe_timeout=5)
     clock.now += 1
     assert breaker.allow()
@@ -97,7 +91,7 @@ def test_a_probe_that_never_answers_is_given_up(clock: Clock) -> None:
     assert breaker.allow()
 
 
-def test_somebody_who_knows_opens_and_closes_it(clock: Clock) -> None:
+def test_somebody_who_knows_opens_and_closes_it(clock: FrozenClock) -> None:
     breaker = Breaker(Settings(), clock)
     breaker.trip()
     assert breaker.opened_at == clock.now

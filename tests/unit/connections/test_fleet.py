@@ -7,21 +7,15 @@ import pytest
 from pgcohesion.config.model import Breaker, Connections, Replicas
 from pgcohesion.connections.fleet import Fleet, Host, Seen
 from pgcohesion.conninfo import Target
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from pgcohesion.testing import FrozenClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FrozenClock:
+    return FrozenClock()
 
 
-def fleet(clock: Clock, *names: str, replicas: bool = True) -> Fleet:
+def fleet(clock: FrozenClock, *names: str, replicas: bool = True) -> Fleet:
     settings = Connections(replicas=Replicas(max_lag=10), breaker=Breaker(patience=30))
     targets = [Target(name, 5432, "", "db", "app", {"host": name}) for name in names]
     return Fleet(targets, settings, replicas=replicas, clock=clock)
@@ -43,12 +37,12 @@ def idle(_: Host) -> int:
     return 0
 
 
-def test_a_single_host_is_the_primary_without_being_asked(clock: Clock) -> None:
+def test_a_single_host_is_the_primary_without_being_asked(clock: FrozenClock) -> None:
     one = fleet(clock, "a")
     assert names(one.writable()) == ["a"]
 
 
-def test_writes_go_to_the_host_that_was_seen_as_primary(clock: Clock) -> None:
+def test_writes_go_to_the_host_that_was_seen_as_primary(clock: FrozenClock) -> None:
     two = fleet(clock, "a", "b")
     assert names(two.writable()) == ["a", "b"]  # nobody knows yet: as they were given
     a, b = two.hosts
@@ -57,7 +51,7 @@ def test_writes_go_to_the_host_that_was_seen_as_primary(clock: Clock) -> None:
     assert names(two.writable()) == ["b"]
 
 
-def test_reads_go_to_the_least_loaded_replica_then_to_the_primary(clock: Clock) -> None:
+def test_reads_go_to_the_least_loaded_replica_then_to_the_primary(clock: FrozenClock) -> None:
     three = fleet(clock, "a", "b", "c")
     a, b, c = three.hosts
     three.report(a, primary())
@@ -67,14 +61,14 @@ def test_reads_go_to_the_least_loaded_replica_then_to_the_primary(clock: Clock) 
     assert names(three.readable(load.__getitem__)) == ["c", "b", "a"]
 
 
-def test_without_the_feature_reads_go_to_the_primary(clock: Clock) -> None:
+def test_without_the_feature_reads_go_to_the_primary(clock: FrozenClock) -> None:
     two = fleet(clock, "a", "b", replicas=False)
     two.report(two.hosts[0], primary())
     two.report(two.hosts[1], standby())
     assert names(two.readable(idle)) == ["a"]
 
 
-def test_a_replica_that_lags_or_is_not_looked_at_any_more_gets_no_reads(clock: Clock) -> None:
+def test_a_replica_that_lags_or_is_not_looked_at_any_more_gets_no_reads(clock: FrozenClock) -> None:
     two = fleet(clock, "a", "b")
     a, b = two.hosts
     two.report(a, primary(100))
@@ -95,7 +89,7 @@ def test_a_replica_that_lags_or_is_not_looked_at_any_more_gets_no_reads(clock: C
     assert names(two.readable(idle)) == ["b", "a"]
 
 
-def test_a_replica_that_has_a_session_s_writes_comes_first(clock: Clock) -> None:
+def test_a_replica_that_has_a_session_s_writes_comes_first(clock: FrozenClock) -> None:
     three = fleet(clock, "a", "b", "c")
     a, b, c = three.hosts
     three.report(a, primary(200))
@@ -104,7 +98,7 @@ def test_a_replica_that_has_a_session_s_writes_comes_first(clock: Clock) -> None
     assert names(three.readable(idle, lsn=170)) == ["c", "b", "a"]
 
 
-def test_a_failover_is_told_and_the_old_primary_is_obsolete(clock: Clock) -> None:
+def test_a_failover_is_told_and_the_old_primary_is_obsolete(clock: FrozenClock) -> None:
     two = fleet(clock, "a", "b")
     a, b = two.hosts
     told: list[tuple[str, str]] = []
@@ -117,7 +111,7 @@ def test_a_failover_is_told_and_the_old_primary_is_obsolete(clock: Clock) -> Non
     assert told == [("primary", "a"), ("down", "a"), ("failover", "b"), ("obsolete", "a")]
 
 
-def test_of_two_primaries_the_one_with_the_later_timeline_counts(clock: Clock) -> None:
+def test_of_two_primaries_the_one_with_the_later_timeline_counts(clock: FrozenClock) -> None:
     two = fleet(clock, "a", "b")
     a, b = two.hosts
     two.report(b, primary(timeline=2))
@@ -127,7 +121,7 @@ def test_of_two_primaries_the_one_with_the_later_timeline_counts(clock: Clock) -
     assert names(two.writable()) == ["a"]
 
 
-def test_a_primary_that_turned_read_only_gets_no_writes(clock: Clock) -> None:
+def test_a_primary_that_turned_read_only_gets_no_writes(clock: FrozenClock) -> None:
     two = fleet(clock, "a", "b")
     a, b = two.hosts
     two.report(a, primary())
@@ -139,7 +133,7 @@ def test_a_primary_that_turned_read_only_gets_no_writes(clock: Clock) -> None:
     assert names(two.writable()) == ["b"]
 
 
-def test_calls_are_refused_when_all_hosts_were_down_for_long(clock: Clock) -> None:
+def test_calls_are_refused_when_all_hosts_were_down_for_long(clock: FrozenClock) -> None:
     two = fleet(clock, "a", "b")
     a, b = two.hosts
     two.down(a, "gone")
