@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing itself would be most of what this module costs
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from . import backup as backup
     from . import database as database
     from . import dev as dev
@@ -71,6 +71,8 @@ __all__ = ["__version__", *_MODULES, *_NAMES]  # noqa: PLE0604  (names that load
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     if name in _NAMES:
