@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from . import database as database
     from . import dev as dev
     from . import environments as environments
+    from . import errors as errors
     from . import health as health
     from . import migrate as migrate
     from . import plan as plan
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from .plan import Change as Change
     from .plan import Plan as Plan
     from .runner import Runner as Runner
+    from .shortcuts import check_health as check_health
+    from .shortcuts import connect as connect
+    from .shortcuts import execute as execute
+    from .shortcuts import transaction as transaction
     from .view import Answer as Answer
 
 _MODULES = (
@@ -41,6 +46,7 @@ _MODULES = (
     "database",
     "dev",
     "environments",
+    "errors",
     "health",
     "migrate",
     "plan",
@@ -60,12 +66,16 @@ _NAMES = {
     "Orchestrator": "orchestrator",
     "Plan": "plan",
     "Runner": "runner",
+    "check_health": "shortcuts",
+    "connect": "shortcuts",
+    "execute": "shortcuts",
     "get_database_config": "application",
     "get_database_orchestrator": "orchestrator",
     "namespaces": "cli",
     "open_context": "opening",
     "remainder": "cli",
     "task": "cli",
+    "transaction": "shortcuts",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]  # noqa: PLE0604  (names that load when they are used)
 

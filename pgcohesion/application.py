@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .config import Loaded, bare, load
 from .errors import ConfigError
-from .opening import find_root, open_context
+from .opening import context_of, find_root
 
 if TYPE_CHECKING:
     from .config import Monitoring
@@ -90,7 +90,7 @@ class DatabaseConfig:
         from .conninfo import resolve
         from .database import application
 
-        ctx = open_context(self.env, root=self.root)
+        ctx = context_of(self.loaded)
         try:
             parameters, password = application(ctx)
         finally:

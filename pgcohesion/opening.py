@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .config import load
+from .config import Loaded, load
 from .context import Context, Options
 from .errors import ConfigError
 from .output import Output
@@ -37,7 +37,13 @@ def open_context(env: str | None = None, *, root: Path | None = None, **parts: A
     """
     name = env or os.environ.get("PGCOHESION_ENV") or "development"
     options = parts.pop("options", None) or Options(env=name)
-    output = parts.pop("output", None) or Output(quiet=True)
-    log = configure(verbose=options.verbose, env=name)
-    loaded = load(root or find_root(), name, sets=options.set)
-    return Context(loaded, options=options, output=output, log=log, **parts)
+    return context_of(load(root or find_root(), name, sets=options.set), options=options, **parts)
+
+
+def context_of(
+    loaded: Loaded, *, options: Options | None = None, output: Output | None = None, **parts: Any
+) -> Context:
+    """Return the Context of an environment that is loaded already; close it when done."""
+    options = options or Options(env=loaded.env)
+    log = configure(verbose=options.verbose, env=loaded.env)
+    return Context(loaded, options=options, output=output or Output(quiet=True), log=log, **parts)

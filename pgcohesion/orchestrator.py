@@ -117,9 +117,9 @@ class Orchestrator:
     def migrations(self) -> MigrationStatus:
         """The state of the migrations: which are applied, and which are not yet. Reads it anew each time."""
         from . import migrate
-        from .opening import open_context
+        from .opening import context_of
 
-        ctx = open_context(self.env, root=self.config.root)
+        ctx = context_of(self.config.loaded)
         try:
             return migrate.status(ctx)
         finally:

@@ -97,7 +97,7 @@ class Fleet:
         if primary is not None and primary.breaker.closed:
             return (primary,)
         rank = {"primary": 0, "unknown": 1, "standby": 2}
-        return sorted(self.hosts, key=lambda host: (not host.breaker.closed, rank[host.seen.role]))
+        return sorted(self.hosts, key=lambda h: (not h.breaker.closed, h.seen.read_only, rank[h.seen.role]))
 
     def readable(self, load: Callable[[Host], int], lsn: int = 0) -> Sequence[Host]:
         """Return the hosts to try for a read, the least loaded replica first and the primary last.
@@ -206,6 +206,12 @@ class Fleet:
         """Return whether all hosts have been down for longer than a call should wait for."""
         since = self.down_since
         return since is not None and self._clock() - since > self._settings.breaker.patience
+
+    @property
+    def headless(self) -> bool:
+        """Whether no primary is known that is well."""
+        primary = self.primary
+        return primary is None or not primary.breaker.closed
 
     @property
     def ever_up(self) -> bool:

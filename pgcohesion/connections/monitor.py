@@ -30,7 +30,9 @@ SELECT pg_catalog.pg_is_in_recovery() AS standby,
             ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::int
        END AS timeline
 """
-KNOCK = 0.25  # seconds for the kernel of a host that is down to answer, and between two knocks
+KNOCK = 0.25  # seconds for the kernel of a host that is down to answer, and at most between two knocks
+FIRST_KNOCK = 0.05  # seconds before the first one
+HURRY = 0.1  # seconds between two looks while no primary is known
 MISSES = 2  # looks in a row without an answer, after which a host is taken for down
 
 
@@ -40,6 +42,7 @@ class Monitor:
     def __init__(self, config: ConnectionConfig, fleet: Fleet, every: Callable[[], None] = lambda: None) -> None:
         self._config, self._fleet, self._every = config, fleet, every
         self._stop = threading.Event()
+        self._wakes = {host: threading.Event() for host in fleet.hosts}
         self._threads: list[threading.Thread] = []
         self.looks = 0
         self.looked = threading.Event()  # every host was looked at once, or did not answer
@@ -54,6 +57,7 @@ class Monitor:
         if self.running:
             return
         self._stop.clear()
+        self._fleet.watchers.append(self._hear)
         self._pending = set(self._fleet.hosts)
         self._threads = [
             threading.Thread(target=self._watch, args=(host,), name=f"pgcohesion-monitor {host.name}", daemon=True)
@@ -66,10 +70,27 @@ class Monitor:
     def close(self, timeout: float = 5.0) -> None:
         """Stop watching."""
         self._stop.set()
+        self._wake()
+        if self._hear in self._fleet.watchers:
+            self._fleet.watchers.remove(self._hear)
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _hear(self, event: str, host: Host) -> None:
+        """Look at all hosts at once when one goes: another may be the primary now."""
+        if event in ("down", "role"):
+            self._wake()
+
+    def _wake(self) -> None:
+        for wake in self._wakes.values():
+            wake.set()
+
+    def _nap(self, host: Host) -> None:
+        interval = self._config.monitoring.interval
+        self._wakes[host].wait(min(interval, HURRY) if self._fleet.headless else interval)
+        self._wakes[host].clear()
 
     def _housekeep(self) -> None:
         while not self._stop.wait(self._config.monitoring.interval):
@@ -78,14 +99,14 @@ class Monitor:
 
     def _watch(self, host: Host) -> None:
         connection: Connection[Any] | None = None
-        misses = 0
+        misses, pause = 0, FIRST_KNOCK
         while not self._stop.is_set():
             started = time.monotonic()
             try:
                 if connection is None:
                     connection = self._connect(host)
                 self._fleet.report(host, self._look(connection))
-                misses = 0
+                misses, pause = 0, FIRST_KNOCK
             except (psycopg.Error, CohesionError, OSError) as error:
                 gone, connection = connection, None
                 if gone is not None:
@@ -95,10 +116,11 @@ class Monitor:
                 if misses >= MISSES:
                     self._fleet.down(host, str(error).strip())
                     self._looked(host)
-                    self._knock(host)
+                    pause = self._knock(host, pause)
                     continue
             self._looked(host)
-            self._stop.wait(self._config.monitoring.interval if misses == 0 else 0.0)
+            if misses == 0:
+                self._nap(host)
         if connection is not None:
             connection.close()
 
@@ -126,14 +148,19 @@ class Monitor:
         role = "standby" if standby else "primary"
         return Seen(role, bool(read_only) and not standby, position or 0, timeline, time.monotonic() - started)  # type: ignore[arg-type]
 
-    def _knock(self, host: Host) -> None:
-        """Wait until the host's kernel answers at PostgreSQL's port; each knock is new: no old SYN is waited for."""
-        while not self._stop.wait(KNOCK):
+    def _knock(self, host: Host, pause: float) -> float:
+        """Wait until the host's kernel answers at PostgreSQL's port; each knock is new: no old SYN is waited for.
+
+        Returns the pause before the next one, should PostgreSQL itself not let us in.
+        """
+        while not self._stop.wait(pause):
+            pause = min(2 * pause, KNOCK)
             try:
                 self._reach(host, KNOCK)
             except OSError:
                 continue
-            return
+            break
+        return pause
 
     def _reach(self, host: Host, seconds: float) -> None:
         """Raise OSError unless something listens there."""
