@@ -24,7 +24,7 @@ OTHERS = frozenset(_OTHERS.split())
 HEAD = re.compile(r"((?:[a-z][\w.+-]*:)+)(//)?", re.IGNORECASE | re.ASCII)
 USER = re.compile(r"[^@/]*@")  # libpq's: up to the first `@`, unless a `/` comes before it
 DRIVER_USER = re.compile(r"[^:/@]*(?::[^@]*)?@")  # SQLAlchemy's: a password may have a `/`
-KEY_VALUE = re.compile(r"\s*([^\s=]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)*)\s*", re.DOTALL)
+KEY_VALUE = re.compile(r"\s*([^\s=]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?!')(?:[^\s\\]|\\.)*)\s*", re.DOTALL)
 ADO = re.compile(r"""\s*([^=;]+?)\s*=\s*("(?:[^"]|"")*"|'(?:[^']|'')*'|[^;]*?)\s*(?:;|$)\s*""", re.DOTALL)
 ADO_ONLY = re.compile(r"(initial catalog|data source|attachdbfilename|multipleactiveresultsets)\s*=", re.IGNORECASE)
 
@@ -91,8 +91,8 @@ def _url(rest: str, *, user: re.Pattern[str] = USER, plus: bool) -> dict[str, st
     found = libpq.conninfo(f"postgresql://{login}{front}")
     pairs = []
     for item in filter(None, query.split("&")):
-        name, _, value = item.partition("=")
-        libpq.conninfo(f"postgresql://?password={value.replace('=', '%3D')}")  # a bad `%` is an error here, too
+        name, equals, value = item.partition("=")
+        libpq.conninfo(f"postgresql://?password{equals}{value.replace('=', '%3D')}")  # what is wrong is so here, too
         pairs.append((unquote(name), unquote(value.replace("+", " ") if plus else value)))
     hosts = [value for name, value in pairs if name == "host"]
     if len(hosts) > 1:  # SQLAlchemy repeats it; libpq takes the last
