@@ -205,7 +205,9 @@ def test_what_libpq_does_not_read_is_translated(text: str, expected: dict[str, s
         judged = conninfo_to_dict(text)
     except ProgrammingError:
         return
-    assert judged.get("sslmode") == "no-verify" or ";" in str(judged["host"]), "libpq reads it, and would have been right"
+    assert judged.get("sslmode") == "no-verify" or ";" in str(judged["host"]), (
+        "libpq reads it, and would have been right"
+    )
 
 
 SECRET = "s3cret-w0rd"
