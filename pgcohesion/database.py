@@ -282,17 +282,19 @@ def _wheel_psql() -> str:
 
 
 def _foreground(command: Sequence[str], variables: Mapping[str, str]) -> int:
-    """Run a program in our terminal; Ctrl-C is its own.
+    """Run a program in our terminal; Ctrl-C is its own. A variable NAME replaces NAME_FILE, too.
 
     Without a terminal it gets a process group, which ends with us; in one, it must stay in the terminal's.
     """
     from .runner.local import end
 
     alone = not sys.stdin.isatty()
+    files = {f"{name}_FILE" for name in variables}
     old = signal.getsignal(signal.SIGINT)
     process = None
     try:
-        process = subprocess.Popen(list(command), env={**os.environ, **variables}, start_new_session=alone)
+        environment = {n: v for n, v in os.environ.items() if n not in files} | dict(variables)
+        process = subprocess.Popen(list(command), env=environment, start_new_session=alone)
         if not alone:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         status = process.wait()

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from ..errors import UsageError, suggestion
 from ..redact import MASK, Secret
 from . import libpq
+from .families import ADO_NAMES, URLS
 
 Values = dict[str, str]
 Format = Callable[[Mapping[str, str]], Values]
@@ -151,10 +152,16 @@ def _urls(*names: str, scheme: str = "postgresql", stand_in: str = "") -> Format
 
 def _spring(values: Mapping[str, str]) -> Values:
     place = {k: v for k, v in values.items() if k not in ("user", "password")}
+    urls = {
+        "SPRING_DATASOURCE_URL": jdbc(place),
+        "SPRING_R2DBC_URL": url(place, "r2dbc:postgresql"),
+        "QUARKUS_DATASOURCE_JDBC_URL": jdbc(place),
+        "JDBC_DATABASE_URL": jdbc(values),
+        "JDBC_URL": jdbc(values),
+    }
     login = {"USERNAME": values.get("user", ""), "PASSWORD": values.get("password", "")}
-    found = {"SPRING_DATASOURCE_URL": jdbc(place), "JDBC_DATABASE_URL": jdbc(values)}
-    more = {f"{stem}_{k}": v for stem in ("SPRING_DATASOURCE", "JDBC_DATABASE") for k, v in login.items() if v}
-    return {**found, **more}
+    stems = ("SPRING_DATASOURCE", "SPRING_R2DBC", "QUARKUS_DATASOURCE", "JDBC_DATABASE")
+    return {**urls, **{f"{stem}_{name}": value for stem in stems for name, value in login.items() if value}}
 
 
 def _both(*formats: Format) -> Format:
@@ -180,9 +187,7 @@ FORMATS: dict[str, Format] = {
         _urls("DB_URL", scheme="pgsql"),
     ),
     "node": _both(_libpq, _URL),
-    "npgsql": lambda values: dict.fromkeys(
-        ("ConnectionStrings__Default", "ConnectionStrings__DefaultConnection"), npgsql(values)
-    ),
+    "npgsql": lambda values: dict.fromkeys((name for name in URLS if ADO_NAMES.match(name)), npgsql(values)),
     "prisma": _urls("DATABASE_URL", "DIRECT_URL", "POSTGRES_PRISMA_URL", stand_in="localhost"),
     "rails": _both(_URL, _family("DATABASE_", user="USERNAME")),
     "rds": _family("RDS_", host="HOSTNAME", dbname="DB_NAME", user="USERNAME"),
@@ -192,8 +197,9 @@ FORMATS: dict[str, Format] = {
         _family("TYPEORM_", {"CONNECTION": "postgres"}, dbname="DATABASE", user="USERNAME"), _urls("TYPEORM_URL")
     ),
 }
-# Prisma's DATABASE_URL differs for a socket, and is the one that others can't read.
-FORMATS["all"] = _both(*(FORMATS[name] for name in sorted(FORMATS, key=lambda name: name != "prisma")))
+# Every URL that `find` knows, so that none of somebody's shell leads elsewhere; Prisma's DATABASE_URL, which others
+# cannot read when it has a socket, gives way to theirs.
+FORMATS["all"] = _both(_urls(*URLS), *(FORMATS[name] for name in sorted(FORMATS, key=lambda name: name != "prisma")))
 
 
 def export(parameters: Mapping[str, str], password: Secret | None, format: str) -> dict[str, str]:  # noqa: A002

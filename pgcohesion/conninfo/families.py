@@ -57,7 +57,7 @@ ENVIRONMENTS = {  # what else variables call an environment
 }
 
 _READ = r"(?:REPLICAS?|READ|READER|READONLY|READ_ONLY|READ_REPLICAS?|RO|FOLLOWER|STANDBY)"
-_STEM = r"(?:DATABASE|POSTGRES|POSTGRESQL|PG|DB)"
+_STEM = r"(?:DATABASE|POSTGRES|POSTGRESQL|PG|DB|PRIMARY)"
 REPLICA_URL = re.compile(
     rf"(?:{_STEM}_{_READ}_?(\d*)(?:_DATABASE)?_UR[LI]S?|{_READ}_?(\d*)_(?:{_STEM}_)?UR[LI]S?|{_STEM}_UR[LI]S?_{_READ})_?(\d*)"
 )

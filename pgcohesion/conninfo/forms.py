@@ -36,8 +36,7 @@ def parse(text: str) -> dict[str, str]:
     Django, Ecto and Node, PDO's ``pgsql:...`` and Npgsql's ``Host=...;`` are translated. Raises ConfigError, which
     never quotes the text ("Connection Strings" in libpq's chapter of the manual).
     """
-    text = text.strip()
-    head = HEAD.match(text)
+    head = HEAD.match(text.lstrip())
     if head is None:
         return _pairs(text)
     first, *words = head[1].lower()[:-1].split(":")
@@ -45,18 +44,22 @@ def parse(text: str) -> dict[str, str]:
     base, _, driver = last.partition("+")
     if base not in SCHEMES or not {first, *words} - {last} <= WRAPPERS:
         raise _foreign(base if base in OTHERS else "")
-    rest, java = text[head.end() :], first in WRAPPERS
+    rest, java = text.lstrip()[head.end() :], first in WRAPPERS
     if not head[2]:
-        if java:
-            return {"host": "localhost", **_url("/" + rest.lstrip("/"), plus=True)}
-        if base == "pgsql":
-            return _key_value(rest.replace(";", " "))  # as PDO does
-        raise _foreign("")
+        return _without_slashes(base, rest.rstrip(), java=java)
     if base in NATIVE and not java and not driver:
         return _native(f"{base}://{rest}", rest)
     if driver:
-        return _url(rest, user=DRIVER_USER, plus=True)
-    return {**({"host": "localhost"} if java else {}), **_url(rest, plus=java)}
+        return _url(rest.rstrip(), user=DRIVER_USER, plus=True)
+    return {**({"host": "localhost"} if java else {}), **_url(rest.rstrip(), plus=java)}
+
+
+def _without_slashes(base: str, rest: str, *, java: bool) -> dict[str, str]:
+    if java:
+        return {"host": "localhost", **_url("/" + rest.lstrip("/"), plus=True)}
+    if base == "pgsql":
+        return _key_value(rest.replace(";", " "))  # as PDO does
+    raise _foreign("")
 
 
 def foreign(text: str) -> bool:

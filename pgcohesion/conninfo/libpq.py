@@ -8,6 +8,7 @@ from ..errors import ConfigError
 
 # libpq's messages quote what they stumbled over, which may be part of a password: only the reason is passed on.
 REASONS = {
+    "UTF-8": ("it is no UTF-8 text", "percent-encode what is not ASCII"),
     "percent-encoded token": ("a `%` is not followed by two hex digits", "write `%` as %25"),
     "%00": ("it has a %00", "no value may have one"),
     "missing key/value separator": ("an option after `?` has no `=`", "write `&` in a value as %26"),
@@ -31,10 +32,11 @@ def conninfo(text: str) -> dict[str, str]:
 
     try:
         options = pq.Conninfo.parse(text.encode())
+        return {o.keyword.decode(): o.val.decode() for o in options if o.val is not None}
+    except UnicodeError:
+        message = "UTF-8"
     except OperationalError as error:
         message = str(error)
-    else:
-        return {o.keyword.decode(): o.val.decode() for o in options if o.val is not None}
     why, fix = next((reason for part, reason in REASONS.items() if part in message), ("", ""))
     raise Unreadable("a connection string cannot be read", why=why or "libpq does not understand it", fix=fix)
 

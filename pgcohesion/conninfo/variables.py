@@ -51,7 +51,7 @@ class Variables:
         for before, behind in self.affixes:
             own = bool(before or behind)
             for full in (f"{before}{name}{behind}", f"{before}{name}_FILE{behind}", f"{before}{name}{behind}_FILE"):
-                value = self.values.get(full, "")
+                value = _text(full, self.values.get(full, ""))
                 if value and full == f"{before}{name}{behind}":
                     return Hit(full, value, own)
                 if value:
@@ -73,6 +73,14 @@ class Variables:
 
 def _parts(name: str) -> list[str]:
     return [re.sub(r"\d+", "", name), *re.findall(r"\d+", name)]
+
+
+def _text(name: str, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # os.environ has such bytes as surrogates
+        raise ConfigError(f"`{name}` is no UTF-8 text") from None
+    return value
 
 
 def _content(name: str, path: str) -> str:

@@ -59,6 +59,9 @@ def test_what_somebodys_shell_says_to_libpq_leads_nobody_elsewhere(shared: Proje
     assert shared.inv("db.status", ENV, env=shell).returncode == 0
     query = (str(folder / "psql"), "-XAtc", "SELECT current_user, count(*) > 50 FROM bills")
     assert shared.inv("db.run", ENV, "--", *query, env=shell).stdout == "chanuka_app|t\n"
+    shell = dict.fromkeys(("NEON_DATABASE_URL", "DB_HOST", "JDBC_URL", "POSTGRES_PASSWORD_FILE"), "/nowhere")
+    left = shared.inv("db.run", ENV, "--", "env", env=shell).stdout
+    assert "/nowhere" not in left
 
 
 def test_run_ends_its_program_when_it_is_ended(shared: Project) -> None:

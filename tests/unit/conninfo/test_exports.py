@@ -11,6 +11,7 @@ import pytest
 from psycopg import pq
 
 from pgcohesion.conninfo import FORMATS, export, find, parse, shell_lines
+from pgcohesion.conninfo.families import URLS
 from pgcohesion.errors import UsageError
 from pgcohesion.redact import MASK, Secret, redact
 
@@ -122,7 +123,11 @@ def test_all_agree() -> None:
         seen.append(found.source)
         family = found.source[0].partition("_")[0] + "_" if len(found.source) > 2 else found.source
         left = {name: value for name, value in left.items() if name not in found.source and not name.startswith(family)}
-    assert len(seen) > 15
+    assert len(seen) > 40
+
+
+def test_no_url_of_somebodys_shell_is_left_to_lead_elsewhere() -> None:
+    assert set(URLS) <= export({"host": "h"}, None, "all").keys()
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
-from psycopg import ProgrammingError, pq
+from psycopg import OperationalError, ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict
 
 from pgcohesion.conninfo import parse, resolve
@@ -242,6 +244,38 @@ def test_an_error_names_the_trouble_and_no_secret(text: str) -> None:
     assert REFUSED[text] in told
     assert SECRET not in told
     assert not caught.value.__cause__
+
+
+def test_what_is_no_utf8_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        parse("postgresql://u:\udce9@h/db")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        parse("postgresql://u:100%db@h/db")
+
+
+PIECES = [
+    *"@:/?#%+&=;,[]' \\", "postgresql://", "postgres://", "jdbc:postgresql:", "postgresql+x://", "host=", "Host=", "user", "pass",
+    "h1", "5432", "%41", "%zz", "sslmode=", "require", "options=-c", "schema=", "password=", "dbname=", "::1", "é",
+]  # fmt: skip
+
+
+def test_whatever_stands_there_libpqs_answer_is_the_answer_and_the_rest_an_error() -> None:
+    random = Random(5)
+    agreed = 0
+    for _ in range(20_000):
+        text = "".join(random.choices(PIECES, k=random.randint(1, 12)))
+        try:
+            judged = {o.keyword.decode(): o.val.decode() for o in pq.Conninfo.parse(text.encode()) if o.val is not None}
+        except (OperationalError, UnicodeDecodeError):
+            judged = {}
+        try:
+            found = parse(text)
+        except ConfigError:
+            assert not judged or ";" in judged.get("host", ""), text
+        else:
+            agreed += bool(judged)
+            assert not judged or found == judged or ";" in judged.get("host", ""), text
+    assert agreed > 1000
 
 
 def test_there_are_enough_written_forms() -> None:

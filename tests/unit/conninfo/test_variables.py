@@ -196,6 +196,7 @@ REPLICAS: list[tuple[str, dict[str, str], list[str]]] = [
         for name in (
             "DATABASE_REPLICA_URL", "REPLICA_DATABASE_URL", "DATABASE_READ_URL", "DATABASE_READONLY_URL", "READ_DATABASE_URL",
             "POSTGRES_REPLICA_URL", "DATABASE_URL_REPLICA", "REPLICA_URL", "DB_READ_URL", "READ_REPLICA_DATABASE_URL",
+            "PRIMARY_REPLICA_DATABASE_URL",
         )
     ),
     ("", {"DATABASE_REPLICA_URLS": "postgresql://r1/db,postgresql://r2:1,r3:2/db, postgres://r4"}, ["r1", "r2,r3", "r4"]),
@@ -242,6 +243,11 @@ def test_an_error_names_the_variable_and_no_secret() -> None:
         find({"POSTGRES_URL": "postgresql://u:geheimnis%zz@h/db"})
     assert caught.value.what.startswith("`POSTGRES_URL`: ")
     assert "geheimnis" not in f"{caught.value.what}{caught.value.why}{caught.value.fix}"
+
+
+def test_bytes_that_are_no_utf8_are_an_error() -> None:
+    with pytest.raises(ConfigError, match="`DB_PASSWORD` is no UTF-8 text"):
+        find({"DB_HOST": "h", "DB_PASSWORD": "\udce9"})
 
 
 def test_there_are_enough_conventions() -> None:
