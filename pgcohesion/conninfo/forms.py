@@ -162,4 +162,4 @@ def split_ports(found: dict[str, str]) -> dict[str, str]:
 
 def _address(host: str) -> Pair:
     match = re.fullmatch(r"\[([^]]*)\](?::(\d+))?|([^:/\[]+):(\d+)", host)
-    return (match[1] or match[3], match[2] or match[4] or "") if match else (host, "")
+    return (match[1] or match[3] or "", match[2] or match[4] or "") if match else (host, "")

@@ -259,8 +259,9 @@ PIECES = [
 ]  # fmt: skip
 
 
-def test_whatever_stands_there_libpqs_answer_is_the_answer_and_the_rest_an_error() -> None:
-    random = Random(5)
+@pytest.mark.parametrize("seed", [2, 3, 5])
+def test_whatever_stands_there_libpqs_answer_is_the_answer_and_the_rest_an_error(seed: int) -> None:
+    random = Random(seed)
     agreed = 0
     for _ in range(20_000):
         text = "".join(random.choices(PIECES, k=random.randint(1, 12)))
