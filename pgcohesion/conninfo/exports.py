@@ -62,7 +62,7 @@ def url(values: Mapping[str, str], scheme: str = "postgresql", stand_in: str = "
         query = {k: values[k] for k in ("host", "port") if values.get(k)} | query
     where = ",".join(map(_authority, hosts, ports)) if inside else stand_in if hosts else ""
     login = _login(values)
-    path = quote(values.get("dbname", ""), safe="")
+    path = quote(values.get("dbname", ""), safe="@:,;=!$*()")  # Node would not decode these
     return f"{scheme}://{login}{where}/{path}{_query(query)}"
 
 

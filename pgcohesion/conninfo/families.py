@@ -64,3 +64,4 @@ REPLICA_URL = re.compile(
 REPLICA_HOST = re.compile(
     rf"(?P<prefix>PG_?|{_STEM}_|RDS_|SQL_)(?:(?P<word>{_READ}_?)HOSTS?|HOSTS?_(?P<end>{_READ}))_?(\d*)"
 )
+OF_A_HOST = ("host", "hostaddr", "port", "service", "target_session_attrs")  # of the primary alone

@@ -58,21 +58,19 @@ class Variables:
                     return Hit(full, _content(full, _unquoted(value.strip())), own, file=True)
         return None
 
-    def matching(self, pattern: re.Pattern[str]) -> Iterator[tuple[str, re.Match[str]]]:
-        """Yield the names, without the environment's, that *pattern* matches; numbers in order."""
-        found = {}
+    def matching(self, pattern: re.Pattern[str]) -> list[str]:
+        """Return the names, without the environment's, that *pattern* matches; numbers in order."""
+        found = set()
         for full in self.values:
             for before, behind in self.affixes:
-                if full.startswith(before) and full.removesuffix("_FILE").endswith(behind):
-                    name = full.removeprefix(before).removesuffix("_FILE").removesuffix(behind)
-                    match = pattern.fullmatch(name)
-                    if match:
-                        found[name] = match
-        yield from sorted(found.items(), key=lambda item: [int(p) if p.isdigit() else p for p in _parts(item[0])])
+                plain = full.removesuffix("_FILE")
+                if plain.startswith(before) and plain.endswith(behind):
+                    found.add(plain.removeprefix(before).removesuffix(behind))
+        return sorted(filter(pattern.fullmatch, found), key=_numbered)
 
 
-def _parts(name: str) -> list[str]:
-    return [re.sub(r"\d+", "", name), *re.findall(r"\d+", name)]
+def _numbered(name: str) -> tuple[str, list[int]]:
+    return re.sub(r"\d+", "", name), [int(number) for number in re.findall(r"\d+", name)]
 
 
 def _text(name: str, value: str) -> str:
@@ -85,10 +83,11 @@ def _text(name: str, value: str) -> str:
 
 def _content(name: str, path: str) -> str:
     try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = Path(path).read_bytes().decode()
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise ConfigError(f"`{name}` names a file that cannot be read", why=f"{path}: {reason}") from error
+        place = path if "/" in path else "its value is no path"  # but, perhaps, the secret itself
+        raise ConfigError(f"`{name}` names a file that cannot be read", why=f"{place}: {reason}") from None
     return text.removesuffix("\n").removesuffix("\r")
 
 
@@ -108,7 +107,7 @@ def find(variables: Mapping[str, str], *, env: str = "") -> Found | None:
 
 
 def _first(seen: Variables, *, own: bool) -> Found | None:
-    patterns = (name for pattern in families.PATTERNS for name, _ in seen.matching(pattern))
+    patterns = (name for pattern in families.PATTERNS for name in seen.matching(pattern))
     for name in dict.fromkeys((*families.URLS, *patterns)):
         hit = seen.get(name)
         if hit and (hit.own or not own) and not foreign(_unquoted(hit.value.strip())):
@@ -182,9 +181,9 @@ def _family(seen: Variables, prefix: str) -> dict[str, Hit]:
 
 
 def _one(seen: Variables, prefix: str, suffixes: Iterable[str]) -> Hit | None:
-    """Return the first that is set; Kubernetes' POSTGRES_PORT=tcp://10.0.0.1:5432 is neither port nor host."""
-    hits = (seen.get(prefix + suffix) for suffix in suffixes)
-    return next((hit for hit in hits if hit and not re.match(r"(tcp|udp)://", hit.value)), None)
+    """Return the first that is set; Kubernetes' POSTGRES_PORT=tcp://10.0.0.1:5432 is no port."""
+    hits = ((suffix, seen.get(prefix + suffix)) for suffix in suffixes)
+    return next((hit for suffix, hit in hits if hit and not (suffix == "PORT" and "://" in hit.value)), None)
 
 
 def _unquoted(value: str) -> str:
@@ -207,11 +206,8 @@ def _without_quotes(members: dict[str, Hit]) -> dict[str, Hit]:
 
 def _replicas(seen: Variables, primary: Found) -> Iterator[Found]:
     """Yield what may be read from: URLs, else hosts that have everything else in common with the primary."""
-    urls = [(name, seen.get(name)) for name, _ in seen.matching(families.REPLICA_URL)]
-    hits = [(name, hit) for name, hit in urls if hit]
-    if any(hit.own for _, hit in hits):
-        hits = [(name, hit) for name, hit in hits if hit.own]
-    for _, hit in hits:
+    hits = [hit for hit in map(seen.get, seen.matching(families.REPLICA_URL)) if hit]
+    for hit in [hit for hit in hits if hit.own] or hits:
         for text in re.split(r"[\s,]+(?=[A-Za-z][\w.+:-]*://)", _unquoted(hit.value.strip())):
             if not foreign(text):
                 yield _found(_read(hit, text), (hit.name,))
@@ -220,11 +216,12 @@ def _replicas(seen: Variables, primary: Found) -> Iterator[Found]:
 
 
 def _replica_hosts(seen: Variables, primary: Found) -> Iterator[Found]:
-    for name, _ in seen.matching(families.REPLICA_HOST):
-        hit = seen.get(name)
-        port = seen.get(re.sub(r"HOSTS?", "PORT", name))
+    shared = {k: v for k, v in primary.parameters.items() if k not in families.OF_A_HOST}
+    if "," not in primary.parameters.get("port", ","):
+        shared["port"] = primary.parameters["port"]
+    for name in seen.matching(families.REPLICA_HOST):
+        hit, port = seen.get(name), seen.get(re.sub(r"HOSTS?", "PORT", name))
         for host in re.split(r"[\s,]+", _unquoted(hit.value.strip())) if hit else ():
             place = split_ports({"host": host, **({"port": port.value} if port else {})})
-            kept = {k: v for k, v in primary.parameters.items() if k not in ("host", "hostaddr", "service")}
-            names = [h.name for h in (hit, port) if h]
-            yield Found({**kept, **place}, primary.password, (*names, *primary.source))
+            names = [found.name for found in (hit, port) if found]
+            yield Found({**shared, **place}, primary.password, (*names, *primary.source))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -14,12 +15,13 @@ from pgcohesion.conninfo import FORMATS, export, find, parse, shell_lines
 from pgcohesion.conninfo.families import URLS
 from pgcohesion.errors import UsageError
 from pgcohesion.redact import MASK, Secret, redact
+from tests.support import REPO
 
 PASSWORDS = [
     "", "simple", "p@ss", "p@ss@h", "a/b", "//", "a:b", ":", "a?b", "a#b", "#", "100%", "%41", "%zz", "a+b", "a b", " ab ", "a&b=c",
     "a;b", ";Host=evil", "a=b", "a,b", "'", "''", '"', '"quoted"', "'quoted'", "a'b\"c", '""', "\\", "a\\'b", "$HOME", "`id`",
     "${x}", "!", "*", "[x]", "{x}", "<>|", "~", "é", "пароль", "密码", "😀", "a\tb", "a\nb", "a\n", "\r\n", "\x7f", "***",
-    "jdbc:postgresql://x", "postgresql://u:p@h/d", "a" * 300, "p%C3%A9", "null", "true", "-x", "--", "@",
+    "jdbc:postgresql://x", "postgresql://u:p@h/d", "a" * 300, "p%C3%A9", "null", "true", "-x", "--", "@", "tcp://10.0.0.1:5432", "/etc/passwd",
 ]  # fmt: skip
 PLACES: dict[str, dict[str, str]] = {
     "one host": {"host": "db.example.com", "port": "5433"},
@@ -33,7 +35,14 @@ PLACES: dict[str, dict[str, str]] = {
     "a socket": {"host": "/var/run/postgresql", "port": "5433"},
     "a socket with a space": {"host": "/tmp/a b&c", "port": "5433"},
 }
-NAMES = [("app", "db"), ("us er@x:/", "d/b?c#"), ("ü'\"", "%41+"), ("a;b=c", "x;y=z"), ("a\\b", "'q\"")]
+NAMES = [
+    ("app", "db"),
+    ("us er@x:/", "d/b?c#"),
+    ("ü'\"", "%41+"),
+    ("a;b=c", "x;y=z"),
+    ("a,b", "m@y:d,$b!(*)"),
+    ("a\\b", "'q\""),
+]
 WHOLE = {  # of the forms that have a URL; what they say reaches libpq unharmed
     "host": "h1,h2",
     "port": "1,2",
@@ -112,6 +121,12 @@ def test_sqlalchemy_reads_its_url(password: str) -> None:
     values = export({"host": "h", "port": "5433", "user": "a@b", "dbname": "db"}, Secret(password), "sqlalchemy")
     url = make_url(values["SQLALCHEMY_DATABASE_URI"])
     assert (url.username, url.password or "", url.host, url.port, url.database) == ("a@b", password, "h", 5433, "db")
+
+
+def test_the_readme_names_the_formats() -> None:
+    listed = re.search(r"Formats: `([^`]+)`", (REPO / "README.md").read_text())
+    assert listed
+    assert set(listed[1].split()) == FORMATS.keys()
 
 
 def test_all_agree() -> None:

@@ -180,6 +180,9 @@ def test_a_value_may_stand_in_a_file(tmp_path: Path, name: str, text: str, rest:
     assert name in found.source
     with pytest.raises(ConfigError, match=name):
         find({**rest, name: str(tmp_path / "missing")})
+    with pytest.raises(ConfigError, match=name) as caught:
+        find({**rest, name: "the-secret-itself"})
+    assert "the-secret" not in caught.value.why
 
 
 def test_only_the_last_newline_of_a_file_is_dropped(tmp_path: Path) -> None:
@@ -228,6 +231,13 @@ def test_a_replicas_host_has_the_rest_from_the_primary_and_its_url_its_own_passw
     assert (replica.parameters, replica.password) == ({**AT, "host": "r1", "port": "5434"}, Secret("pw"))
     (replica,) = find({"DATABASE_URL": URL, "DATABASE_REPLICA_URL": REPLICA}).replicas  # type: ignore[union-attr]
     assert replica.password == Secret("pw2")
+
+
+def test_a_replica_is_not_asked_to_be_the_primary() -> None:
+    url = "postgresql://u@a:1,b:2/db?target_session_attrs=read-write&sslmode=require"
+    (replica,) = find({"DATABASE_URL": url, "DB_REPLICA_HOST": "r1"}).replicas  # type: ignore[union-attr]
+    assert replica.parameters == {"host": "r1", "user": "u", "dbname": "db", "sslmode": "require"}
+    assert resolve(replica.parameters)
 
 
 def test_what_is_found_shows_no_password() -> None:
