@@ -15,8 +15,9 @@ Pair = tuple[str, str]
 ALIASES = {
     "user": "username userid uid",
     "password": "pass pwd psw",
-    "host": "hostname server socketdir unixsocketdir",
-    "dbname": "database db databasename",
+    "host": "hostname server socketdir unixsocketdir pghost",
+    "port": "pgport",
+    "dbname": "database db databasename pgdbname",
     "client_encoding": "encoding charset characterencoding",
     "connect_timeout": "logintimeout timeout",
     "sslmode": "sslconnection",
@@ -38,6 +39,10 @@ SETTINGS = {  # of a session: they travel in `options`
     "client_min_messages": "minmessages clientminmessages",
     "DateStyle": "datestyle",
     "IntervalStyle": "intervalstyle",
+    "default_transaction_isolation": "defaulttransactionisolation",
+    "default_transaction_read_only": "defaulttransactionreadonly",
+    "row_security": "rowsecurity",
+    "role": "role",
 }
 _DROPPED = (
     # pools and drivers: JDBC
@@ -52,23 +57,25 @@ _DROPPED = (
     "sslresponsetimeout sspiserviceclass stringtype tcpnodelay unknownlength usespnego xmlfactoryfactory "
     "loggerlevel loggerfile gssresponsetimeout "
     # Prisma, Node, poolers
-    "pgbouncer connectionlimit pooltimeout statementcachesize singleuseconnections maxidleconnectionlifetime "
-    "maxconnectionlifetime sslidentity workaround supa max min maxuses idletimeoutmillis allowexitonidle keepalive "
-    "keepaliveinitialdelaymillis uselibpqcompat binary parseinputdatesasutc poolmode "
+    "rejectunauthorized pgbouncer connectionlimit pooltimeout statementcachesize singleuseconnections "
+    "maxidleconnectionlifetime maxconnectionlifetime sslidentity workaround supa max min maxuses idletimeoutmillis "
+    "allowexitonidle keepalive keepaliveinitialdelaymillis uselibpqcompat binary parseinputdatesasutc poolmode "
     # SQLAlchemy, asyncpg, Django, Rails, Doctrine, Ecto
     "asyncfallback preparedstatementcachesize preparednamefunc commandtimeout maxcachedstatementlifetime "
     "maxcacheablestatementsize poolsize maxoverflow poolrecycle poolpreping sslcontext connmaxage connhealthchecks "
-    "disableserversidecursors atomicrequests autocommit engine pool minpoolsize maxpoolsize reapingfrequency "
-    "checkouttimeout idletimeout preparedstatements statementlimit advisorylocks adapter variables serverversion "
-    "collation prefix prefixindexes queuetarget queueinterval "
+    "disableserversidecursors minsize maxsize maxqueries maxinactiveconnectionlifetime reconnect atomicrequests "
+    "autocommit engine pool minpoolsize maxpoolsize reapingfrequency checkouttimeout idletimeout preparedstatements "
+    "statementlimit advisorylocks adapter variables serverversion collation prefix prefixindexes queuetarget "
+    "queueinterval "
     # pgx, lib/pq
-    "poolmaxconns poolminconns poolminidleconns poolmaxconnlifetime poolmaxconnlifetimejitter poolmaxconnidletime "
-    "poolhealthcheckperiod defaultqueryexecmode statementcachecapacity descriptioncachecapacity statementcachemode "
-    "binaryparameters disablepreparedbinaryresult prefersimpleprotocol "
+    "maxconns minconns maxconnlifetime maxconnidletime poolmaxconns poolminconns poolminidleconns "
+    "poolmaxconnlifetime poolmaxconnlifetimejitter poolmaxconnidletime poolhealthcheckperiod defaultqueryexecmode "
+    "statementcachecapacity descriptioncachecapacity statementcachemode binaryparameters "
+    "disablepreparedbinaryresult prefersimpleprotocol "
     # Npgsql
-    "pooling minimumpoolsize maximumpoolsize connectionidlelifetime connectionpruninginterval connectionlifetime "
-    "maxautoprepare autoprepareminusages noresetonclose includeerrordetail includeerrordetails logparameters "
-    "multiplexing enlist loadtablecomposites readbuffersize writebuffersize socketreceivebuffersize "
+    "driver pooling minimumpoolsize maximumpoolsize connectionidlelifetime connectionpruninginterval "
+    "connectionlifetime maxautoprepare autoprepareminusages noresetonclose includeerrordetail includeerrordetails "
+    "logparameters multiplexing enlist loadtablecomposites readbuffersize writebuffersize socketreceivebuffersize "
     "socketsendbuffersize persistsecurityinfo integratedsecurity includerealm arraynullabilitymode "
     "internalcommandtimeout cancellationtimeout writecoalescingbufferthresholdbytes servercompatibilitymode "
     "trustservercertificate usesslstream checkcertificaterevocation includefailedbatchedcommand"
@@ -159,7 +166,7 @@ def translate(pairs: Iterable[Pair]) -> dict[str, str]:
     """Return libpq's parameters for a driver's options. Raises ConfigError for one that nobody knows."""
     exact: dict[str, str] = {}
     meant: dict[str, str] = {}
-    settings: list[str] = []
+    settings: dict[str, str] = {}
     for name, value in pairs:
         word = normal(name)
         if name in keywords():
@@ -169,14 +176,14 @@ def translate(pairs: Iterable[Pair]) -> dict[str, str]:
         elif word in names():
             meant[names()[word]] = mode(names()[word], value)
         elif word in _settings():
-            settings.append(setting(_settings()[word], value))
+            settings[_settings()[word]] = setting(_settings()[word], value)
         elif word not in DROPPED and not name.lower().startswith("x-"):
             raise unknown(name)
     if meant.get("sslmode") == "verify-full" and exact.get("sslmode") == "require":
         del exact["sslmode"]  # Prisma's sslmode=require&sslaccept=strict checks the certificate
     found = {**meant, **exact}
     if settings:
-        found["options"] = " ".join(filter(None, [found.get("options", ""), *settings]))
+        found["options"] = " ".join(filter(None, [found.get("options", ""), *settings.values()]))
     return found
 
 
@@ -188,7 +195,7 @@ def unknown(name: str) -> ConfigError:
             why="probably a password has a raw space, `&`, `;` or `?`",
             fix="percent-encode it in a URL, put it into '...' elsewhere",
         )
-    close = get_close_matches(normal(name), names(), n=1)
+    close = get_close_matches(normal(name), [normal(keyword) for keyword in keywords()], n=1, cutoff=0.75)
     return ConfigError(
         f"a connection string has the unknown option `{name}`",
         why="neither libpq nor a driver that is known here has it",

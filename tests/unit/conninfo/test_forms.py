@@ -178,11 +178,15 @@ TRANSLATED: list[tuple[str, dict[str, str]]] = [
     ("postgres://u:p@h/db?pool_max_conns=10&default_query_exec_mode=simple_protocol", DB),
     ("postgres://u:p@h/db?sslmode=disable&x-migrations-table=m&binary_parameters=yes", {**DB, "sslmode": "disable"}),
     ("pgx5://u:p@h/db", DB),
+    ("postgres://u:p@h/db?default_transaction_read_only=on&timezone=UTC&TimeZone=UTC", {**DB, "options": "-cdefault_transaction_read_only=on -cTimeZone=UTC"}),
+    ("postgres://u:p@h/db?min_size=1&max_size=10&reconnect=true", DB),
     ("host=h user=u password=p dbname=db TimeZone=Asia/Shanghai", {**DB, "options": "-cTimeZone=Asia/Shanghai"}),
     ("host=h user=u password='p;#' database=db search_path=app", {**DB, "password": "p;#", "options": "-csearch_path=app"}),
     ("pgsql:host=h;port=5432;dbname=db", AT),
     ("pgsql:host=h;port=5432;dbname=db;user=u;password=p;sslmode=require", {**AT, **P, "sslmode": "require"}),
-    # Npgsql and ODBC-like
+    # Npgsql and ODBC
+    ("Driver={PostgreSQL Unicode};Server=h;Port=5432;Database=db;Uid=u;Pwd=p;", {**AT, **P}),
+    ("User ID=u;Password=p;Host=h;Port=5432;Database=db;Min Pool Size=0;Max Pool Size=100;Connection Lifetime=0;", {**AT, **P}),
     ("Host=h;Port=5432;Database=db;Username=u;Password=p", {**AT, **P}),
     ("host=h;port=5432;database=db;username=u;password=p", {**AT, **P}),
     ("Server=h;Port=5432;Database=db;User Id=u;Password=p;", {**AT, **P}),
