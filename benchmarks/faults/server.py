@@ -74,6 +74,7 @@ class Server:
         """Become a streaming standby of `primary` by a fresh base backup, with a slot. Leaves it running."""
         self.destroy()
         self._folder()
+        primary.admin("SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE active")
         primary.admin(f"SELECT pg_drop_replication_slot('{SLOT}') FROM pg_replication_slots WHERE slot_name = '{SLOT}'")
         source = f"host={primary.address} port={PORT} user=postgres password={PASSWORD} connect_timeout=5"
         flags = ["-R", "-C", "-S", SLOT, "-X", "stream", "-c", "fast", "--no-sync"]
@@ -170,8 +171,9 @@ class Server:
             _signal(pid, signal.SIGCONT)
 
     def promote(self) -> None:
-        """Promote it and wait until it takes writes."""
-        self.admin("SELECT pg_promote(true, 30)", database="postgres")
+        """Promote it and wait until it takes writes. Raises LabError when it does not."""
+        if self.admin("SELECT pg_promote(true, 15)", database="postgres") != [(True,)]:
+            raise LabError(f"server {self.name} is not promoted after 15 s")
 
     # Talking to it
 
