@@ -26,7 +26,6 @@ READ = "SELECT 1"
 WRITE = """WITH proof AS (INSERT INTO written (id) VALUES (%(id)s))
 UPDATE counters SET n = n + 1 WHERE key = %(id)s %% 16"""
 WRITE_OWN = "UPDATE own SET value = value + 1 WHERE key = %s RETURNING value"
-POSITION = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
 READ_OWN = "SELECT value FROM own WHERE key = %s"
 
 
@@ -189,7 +188,7 @@ class Ours:
         settings = Connections(max_size=4, timeout=self.deadline)
         config = ConnectionConfig(tuple(targets), settings, read_replicas=True)
         self.manager = ConnectionManager(config)
-        self.monitor = Monitor(config, self.manager.fleet, self.manager.tend)
+        self.monitor = Monitor(config, self.manager.fleet, self.manager.tend_soon)
         self.monitor.start()
 
     def read(self) -> None:
@@ -201,11 +200,10 @@ class Ours:
         self.manager.execute(WRITE, {"id": key})
 
     def write_then_read(self, key: int) -> tuple[int, int]:
-        """Write, then read wherever the position of the write has arrived."""
-        with self.manager.connection() as connection:
-            (wrote,) = connection.execute(WRITE_OWN, [key]).fetchone() or (0,)
-            (position,) = connection.execute(POSITION).fetchone() or (0,)
-        ((read,),) = self.manager.execute(READ_OWN, [key], readonly=True, lsn=position)
+        """Write and read in a session: the read goes wherever the write has arrived."""
+        session = self.manager.session()
+        ((wrote,),) = session.execute(WRITE_OWN, [key])
+        ((read,),) = session.execute(READ_OWN, [key], readonly=True)
         return wrote, read
 
     def connections(self) -> int:
