@@ -89,8 +89,11 @@ def say(*words: object) -> None:
     """Tell the parent."""
     line = json.dumps(words)
     with _saying:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:  # nobody listens any more
+            os._exit(1)
 
 
 if __name__ == "__main__":
