@@ -8,7 +8,7 @@ from time import monotonic
 from types import CodeType, FrameType
 from typing import Any
 
-DEPTH = 12
+DEPTH = 8
 OWN = ("/pgcohesion/connections/", "/contextlib.py")
 
 

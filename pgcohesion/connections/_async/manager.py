@@ -63,6 +63,7 @@ class AsyncConnectionManager:
             for host in self.fleet.hosts
         }
         self._closed = False
+        self._replicas = config.read_replicas
         self.fleet.watchers.append(self._watch)
         _managers.add(self)
 
@@ -205,8 +206,8 @@ class AsyncConnectionManager:
         host = self.fleet.primary
         connection: AsyncConnection[Any] | None = None
         problems: dict[Host, BaseException | str] = {}
-        if host is not None and host.breaker.closed and not (readonly and self.config.read_replicas):
-            connection = await self._try(host, until, problems, readonly, lsn)
+        if host is not None and host.breaker.closed and not (readonly and self._replicas):
+            connection = self.pools[host].take() or await self._try(host, until, problems, readonly, lsn)
         if connection is None:
             connection = await self._search(until, problems, readonly, lsn)
         connection.timeout = seconds

@@ -61,6 +61,18 @@ class AsyncPool:
 
     # --- taking and giving back ---------------------------------------------------------------------------
 
+    def take(self) -> AsyncConnection[Any] | None:
+        """Return an idle connection that is alive, if there is one: the way of most calls, without a wait or a lock."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return None
+        if monotonic() < connection.expires and connection.alive():
+            connection.holder = holder()
+            return connection
+        self._idle.append(connection)  # acquire() will see to it
+        return None
+
     async def acquire(self, until: float) -> AsyncConnection[Any]:
         """Return a connection that is alive.
 

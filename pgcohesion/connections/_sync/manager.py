@@ -64,6 +64,7 @@ class ConnectionManager:
             for host in self.fleet.hosts
         }
         self._closed = False
+        self._replicas = config.read_replicas
         self.fleet.watchers.append(self._watch)
         _managers.add(self)
 
@@ -206,8 +207,8 @@ class ConnectionManager:
         host = self.fleet.primary
         connection: Connection[Any] | None = None
         problems: dict[Host, BaseException | str] = {}
-        if host is not None and host.breaker.closed and not (readonly and self.config.read_replicas):
-            connection = self._try(host, until, problems, readonly, lsn)
+        if host is not None and host.breaker.closed and not (readonly and self._replicas):
+            connection = self.pools[host].take() or self._try(host, until, problems, readonly, lsn)
         if connection is None:
             connection = self._search(until, problems, readonly, lsn)
         connection.timeout = seconds
