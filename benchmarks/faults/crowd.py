@@ -113,6 +113,9 @@ class Crowd:
                 self._process.kill()
                 self._process.wait()
         self._ear.join(3)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
 
     def _listen(self) -> None:
         assert self._process.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,6 +11,8 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from benchmarks.faults import increments, stale
+from benchmarks.faults.faults import FAULTS, Fault, measure
 from benchmarks.faults.lab import DATABASE, PASSWORD, USER, Lab, LabError, leftovers, missing
 
 
@@ -68,3 +71,31 @@ def test_roles_change_and_the_old_primary_comes_back(faults: Lab) -> None:
     faults.repair()
     assert faults.standby is old
     assert old.admin("SELECT pg_is_in_recovery()") == [(True,)]
+
+
+# --- our own connections in the lab: what must hold whatever the machine's speed (the table has the times) ------------
+
+FAILOVERS = {"failover-clean", "failover-killed", "failover-blackhole", "read-only"}
+SHORT = [fault for fault in FAULTS if fault.name in {"terminate", "restart", "crash", *FAILOVERS}]
+
+
+@pytest.mark.parametrize("fault", SHORT, ids=lambda fault: str(fault.name))
+def test_callers_see_no_error_and_are_well_again(faults: Lab, fault: Fault) -> None:
+    verdict, _, kinds = measure(faults, "pgcohesion", fault)
+    assert (verdict.errors, kinds, verdict.stuck) == (0, [], False)
+    assert verdict.good is not None
+    assert verdict.longest < 5
+
+
+def test_no_write_is_lost_or_done_twice(faults: Lab) -> None:
+    account, struck = increments.torture(faults, "pgcohesion", 400, random.Random(11))
+    assert account.clean, account
+    assert account.acknowledged >= 400
+    assert sum(struck.values()) > 1
+
+
+def test_no_read_is_stale(faults: Lab) -> None:
+    seen = stale.torture(faults, "pgcohesion", 6, random.Random(5))
+    assert (seen.stale, seen.errors) == (0, 0)
+    assert seen.replica > 0
+    assert stale.torture(faults, "naive", 4, random.Random(5)).stale > 0  # the torture finds what it looks for
