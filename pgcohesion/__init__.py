@@ -6,8 +6,6 @@ TYPE_CHECKING = False  # typing itself would be most of what this module costs
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from . import backup as backup
     from . import database as database
     from . import dev as dev
@@ -80,15 +78,17 @@ _NAMES = {
 __all__ = ["__version__", *_MODULES, *_NAMES]  # noqa: PLE0604  (names that load when they are used)
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+if not TYPE_CHECKING:  # for a type checker, a name that is not listed does not exist
 
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    if name in _NAMES:
-        value = globals()[name] = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name in _NAMES:
+            value = globals()[name] = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+            return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
