@@ -64,7 +64,7 @@ class Orchestrator:
         self._manager: ConnectionManager | None = None
         self._async_manager: AsyncConnectionManager | None = None
         self._monitor: Monitor | None = None
-        self._closed = False
+        self._closed = self._forked = False
         self._leaks: set[int] = set()
 
     # --- services ---------------------------------------------------------------------------------------------
@@ -83,10 +83,11 @@ class Orchestrator:
     def get_connection_manager(self) -> ConnectionManager:
         """Return the connections, for threads."""
         with self._lock:
+            if self._manager is None or self._forked:
+                self._open()
             if self._manager is None:
                 from .connections import ConnectionManager
 
-                self._open()
                 self._manager = ConnectionManager(self.config.get_connection_config(), self.fleet)
                 self._manager.on_slow.append(self._slow)
             return self._manager
@@ -134,6 +135,12 @@ class Orchestrator:
             raise PoolClosed(f"the databases of `{self.env}` are closed", why="the program is shutting down")
         if self.config.feature("health_monitor"):
             self.get_health_monitor().start()
+        self._forked = False
+
+    def forked(self) -> None:
+        """Take note that this is a new process."""
+        self._lock = threading.RLock()
+        self._monitor, self._forked = None, True
 
     def start(self) -> Self:
         """Open the connections that are to be there at once; raise what keeps the database from answering."""
@@ -291,6 +298,15 @@ def get_database_orchestrator(env: str | None = None) -> Orchestrator:
     config = get_database_config(env)
     with _guard:
         return _orchestrators.setdefault((config.env, str(config.root)), Orchestrator(config))
+
+
+def _after_fork() -> None:
+    """Let each orchestrator of a forked child watch again when it is next used: threads stay with the parent."""
+    for orchestrator in _orchestrators.values():
+        orchestrator.forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def forget(orchestrator: Orchestrator) -> None:

@@ -10,6 +10,8 @@ from enum import Enum
 
 import psycopg
 
+from ..errors import CohesionError
+
 TRY_AGAIN = {
     "40001": "serialization_failure",
     "40P01": "deadlock_detected",
@@ -60,8 +62,10 @@ def effect(error: BaseException, *, committing: bool) -> Effect:
     return Effect.FINAL
 
 
-def permanent(error: psycopg.Error) -> bool:
+def permanent(error: Exception) -> bool:
     """Return whether connecting would fail again in the same way."""
+    if not isinstance(error, psycopg.Error):
+        return not isinstance(error, CohesionError)
     if error.sqlstate is None:
         return isinstance(error, psycopg.ProgrammingError) or "password" in str(error)
     return error.sqlstate.startswith(PERMANENT_CLASSES)

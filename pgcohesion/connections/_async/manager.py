@@ -274,14 +274,33 @@ class AsyncConnectionManager:
                 ) from None
             problems[host] = "it did not answer in time"
             return None
-        if not readonly and connection.standby and len(self.pools) > 1 and await pool.look(connection):
-            problems[host] = "it is a standby"
-            await pool.release(connection)
+        connection.deadline = None if until == inf else until
+        try:
+            problem = await self._unfit(host, connection, readonly, lsn, until)
+        except BaseException as error:
+            await self.release(connection, error)
+            if not isinstance(error, psycopg.Error):
+                raise
+            problems[host] = error
             return None
-        if lsn and connection.standby and not await self._arrived(host, connection, lsn, until):
+        if problem:
+            problems[host] = problem
             await pool.release(connection)
             return None
         return connection
+
+    async def _unfit(
+        self, host: Host, connection: AsyncConnection[Any], readonly: bool, lsn: int, until: float
+    ) -> str | None:
+        """Return why this server cannot do this call, or None."""
+        if not connection.standby:
+            return None
+        if not readonly:
+            elsewhere = len(self.pools) > 1 and await connection.pool.look(connection)
+            return "it is a standby" if elsewhere else None
+        if lsn and not await self._arrived(host, connection, lsn, until):
+            return "it has not replayed what this session wrote"
+        return None
 
     async def _arrived(self, host: Host, connection: AsyncConnection[Any], lsn: int, until: float) -> bool:
         """Return whether a standby has replayed *lsn*, waiting a little for it."""

@@ -26,13 +26,14 @@ from .connection import CANCEL, AsyncConnection, AsyncCursor
 
 ROLLBACK = 1.0  # seconds for the rollback of a transaction that somebody left open
 PAUSE = 0.01  # seconds between two looks at what is still in use
+GRACE = 0.5  # seconds for cancelled work to come back
 JOIN = 1.0  # seconds for attempts to connect to end
 
 
 class ConnectFailed(Exception):
     """A connection could not be opened; ``__cause__`` says why. *final*: nor will the next one."""
 
-    def __init__(self, error: psycopg.Error) -> None:
+    def __init__(self, error: Exception) -> None:
         super().__init__(str(error).strip())
         self.__cause__ = error
         self.final = permanent(error)
@@ -89,10 +90,10 @@ class AsyncPool:
             await self._discard(connection)
 
     async def _wait(self, until: float) -> AsyncConnection[Any]:
-        if self.closing:
-            raise PoolClosed("the connections are closed", why="the program is shutting down")
         waiter: AsyncWaiter[AsyncConnection[Any] | ConnectFailed] = AsyncWaiter()
         with self._lock:
+            if self.closing:
+                raise PoolClosed("the connections are closed", why="the program is shutting down")
             if len(self._waiting) >= self._settings.max_waiting:
                 raise Full(f"{len(self._waiting)} others wait already")
             self._waiting.append(waiter)
@@ -186,12 +187,9 @@ class AsyncPool:
     async def _open(self, generation: int) -> None:
         try:
             connection = await self._connect()
-        except psycopg.Error as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is, who waits shall hear of it)
             self._failed(ConnectFailed(error), generation)
             return
-        except BaseException:
-            self._opened(generation)
-            raise
         with self._lock:
             spare = self.closing or len(self._all) >= self._settings.max_size
             self._all.add(connection)
@@ -223,7 +221,14 @@ class AsyncPool:
         connection.log = self._queries.log() if self._queries else None
         if address := connection.pgconn.hostaddr:
             connection.peer = (address.decode(), int(connection.pgconn.port))
-        await self.look(connection)
+        connection.timeout = settings.connect_timeout
+        connection.deadline = monotonic() + settings.connect_timeout
+        try:
+            await self.look(connection)
+        except BaseException:
+            connection.pgconn.finish()
+            raise
+        connection.deadline = None
         return connection
 
     async def look(self, connection: AsyncConnection[Any]) -> bool:
@@ -295,29 +300,30 @@ class AsyncPool:
 
     async def close(self, seconds: float) -> None:
         """Close idle connections now, those in use when they come back; after *seconds*, cancel what still runs."""
-        self.closing = True
         with self._lock:
+            self.closing = True
             waiting, self._waiting = tuple(self._waiting), deque()
         for waiter in waiting:
             waiter.set(ConnectFailed(psycopg.OperationalError("the program is shutting down")))
-        until = monotonic() + seconds
-        await self._drop_idle()
-        while self._all and monotonic() < until:
-            await async_sleep(PAUSE)
-            await self._drop_idle()
+        await self._emptied(seconds)
         for connection in tuple(self._all):
             with contextlib.suppress(Exception):
                 await connection.cancel_safe(timeout=CANCEL)
             self.past.cancelled += 1
-        self.cut() if self._all else None
+        await self._emptied(GRACE if self._all else 0.0)
+        self.cut()
         await self._crew.join(JOIN)
 
-    async def _drop_idle(self) -> None:
+    async def _emptied(self, seconds: float) -> None:
+        """Close what comes back, until all have or the time is up."""
+        until = monotonic() + seconds
         while True:
             try:
                 await self._discard(self._idle.pop())
             except IndexError:
-                return
+                if not self._all or monotonic() >= until:
+                    return
+                await async_sleep(PAUSE)
 
     def forget(self) -> None:
         """Drop all connections without a word: in a forked child they belong to the parent."""

@@ -275,14 +275,31 @@ class ConnectionManager:
                 ) from None
             problems[host] = "it did not answer in time"
             return None
-        if not readonly and connection.standby and len(self.pools) > 1 and pool.look(connection):
-            problems[host] = "it is a standby"
-            pool.release(connection)
+        connection.deadline = None if until == inf else until
+        try:
+            problem = self._unfit(host, connection, readonly, lsn, until)
+        except BaseException as error:
+            self.release(connection, error)
+            if not isinstance(error, psycopg.Error):
+                raise
+            problems[host] = error
             return None
-        if lsn and connection.standby and not self._arrived(host, connection, lsn, until):
+        if problem:
+            problems[host] = problem
             pool.release(connection)
             return None
         return connection
+
+    def _unfit(self, host: Host, connection: Connection[Any], readonly: bool, lsn: int, until: float) -> str | None:
+        """Return why this server cannot do this call, or None."""
+        if not connection.standby:
+            return None
+        if not readonly:
+            elsewhere = len(self.pools) > 1 and connection.pool.look(connection)
+            return "it is a standby" if elsewhere else None
+        if lsn and not self._arrived(host, connection, lsn, until):
+            return "it has not replayed what this session wrote"
+        return None
 
     def _arrived(self, host: Host, connection: Connection[Any], lsn: int, until: float) -> bool:
         """Return whether a standby has replayed *lsn*, waiting a little for it."""
