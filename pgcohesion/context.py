@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,12 +173,8 @@ class Context:
         started, done = time.monotonic(), 0
         try:
             for group in plan.groups():
-                with self.output.step(group[0].what):
-                    self._do(group)
+                self._make(group)
                 done += len(group)
-                for change in group:
-                    self.output.done(change)
-                    self.log.info("changed", verb=change.verb, what=change.what)
         except BaseException:
             rest = len(plan.changes) - done
             self.output.note(
@@ -187,6 +183,46 @@ class Context:
             )
             raise
         return Applied(plan, time.monotonic() - started, next=next)
+
+    def apply_each(
+        self,
+        steps: Callable[[], Iterable[Change]],
+        *,
+        within: Callable[[], AbstractContextManager[object]] = nullcontext,
+        make: Callable[[Change, Callable[[str], None]], None] = lambda _, do: do(""),
+    ) -> Planned | Applied:
+        """Make the changes that *steps* yields one by one, as they come; with ``--dry-run`` show them all.
+
+        *within* is held meanwhile; *make* gets each change and what does it, which takes a prefix of the progress line.
+        A guard first lets *steps* yield everything, to show it: they only read, what changes is in the Changes.
+        """
+        if self.options.dry_run:
+            return Planned(Plan(self.env, tuple(steps())), verbose=self.options.verbose)
+        started = time.monotonic()
+        made: list[Change] = []
+        with within():
+            asked = self._asked(steps)
+            for change in steps():
+                if not asked:
+                    self._guard(Plan(self.env, (change,)))
+                make(change, partial(self._make, (change,)))
+                made.append(change)
+        return Applied(Plan(self.env, tuple(made)), time.monotonic() - started)
+
+    def _asked(self, steps: Callable[[], Iterable[Change]]) -> bool:
+        """Ask for the whole of what *steps* would do, where that may be guarded; return whether it was."""
+        if self.options.yes == self.env or not (self.config.protected or self.env not in UNGUARDED):
+            return False
+        plan = Plan(self.env, tuple(steps()))
+        self._guard(plan)
+        return self.config.protected or plan.destroys
+
+    def _make(self, group: tuple[Change, ...], prefix: str = "") -> None:
+        with self.output.step(prefix + group[0].what):
+            self._do(group)
+        for change in group:
+            self.output.done(change)
+            self.log.info("changed", verb=change.verb, what=change.what)
 
     def _do(self, group: tuple[Change, ...]) -> None:
         action = group[0].action

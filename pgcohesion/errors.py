@@ -24,7 +24,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 CHANGES_PENDING = 6
 FAILED = 1
@@ -35,10 +35,12 @@ class CohesionError(Exception):
     """What went wrong, why, and the line that mends it.
 
     *what* is one line in lower case with names in backticks; *why* and *fix* may have several lines.
+    *result*: of a script, the ScriptResult that says how far it came.
     """
 
     code: ClassVar[str] = "failed"
     exit_code: ClassVar[int] = 1
+    result: Any = None
 
     def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
         super().__init__(what)

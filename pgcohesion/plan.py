@@ -14,7 +14,7 @@ from msgspec import Struct
 from .view import Answer, Line, View
 
 if TYPE_CHECKING:
-    from psycopg.sql import SQL, Composed
+    from psycopg.sql import SQL, Composable, Composed
 
     from .context import Context
 
@@ -37,6 +37,41 @@ class Sql(Struct, frozen=True):
     def text(self) -> str:
         """The statement as it is sent."""
         return self.statement.as_string(None)
+
+
+def sql(
+    text: str, *, database: str | None = None, role: str | None = None, transaction: bool = True, **parts: Any
+) -> Sql:
+    """Return a statement with its parts filled in: ``sql("ANALYZE {table:i}", table=("public", "bills"))``.
+
+    ``{name:i}`` is an identifier (a tuple: with dots between; a list: with commas), ``{name:l}`` a literal,
+    ``{name:s}`` another Sql; nothing else is let in.
+    """
+    from string import Formatter
+
+    from psycopg.sql import SQL, Composed
+
+    made = Composed([])
+    for before, name, kind, _ in Formatter().parse(text):
+        made += SQL(before)
+        if name is not None:
+            made += _part(parts[name], f"{name}:{kind}")
+    return Sql(made, database, role, transaction)
+
+
+def _part(value: Any, field: str) -> Composable:
+    from psycopg.sql import SQL, Identifier, Literal
+
+    match field.rpartition(":")[2], value:
+        case "i", list():
+            return SQL(", ").join(map(Identifier, value))
+        case "i", _:
+            return Identifier(*(value if isinstance(value, tuple) else (value,)))
+        case "l", _:
+            return Literal(value)
+        case "s", Sql():
+            return value.statement
+    raise ValueError(f"{{{field}}} of a statement must end with :i (an identifier), :l (a literal) or :s (a Sql)")
 
 
 class WriteFile(Struct, frozen=True):
@@ -68,12 +103,14 @@ class Change(Struct, frozen=True):
     """One thing to do: *verb* is create, alter, drop or run; *what* names the object.
 
     *detail* is for people: an excerpt, a difference, the reason. Several lines are shown with ``--verbose``.
+    *idempotent*: may be made again when a lost connection leaves open whether it was made.
     """
 
     verb: str
     what: str
     action: Action
     detail: str = ""
+    idempotent: bool = False
 
     def line(self, *, verbose: bool = False) -> Line:
         """Return the change as one line, with what it would do below it when *verbose*."""

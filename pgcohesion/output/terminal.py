@@ -43,6 +43,7 @@ class Output:
         self.json, self.quiet, self.verbose = json, quiet, verbose
         self.stdout, self.stderr = stdout or sys.stdout, stderr or sys.stderr
         self.stdin = stdin or sys.stdin
+        self._spinning = False  # one spinner at a time: a step within a step stays silent
         self._paint, self._paint_err = Painter(_colour(self.stdout)), Painter(_colour(self.stderr))
 
     @property
@@ -63,7 +64,8 @@ class Output:
     def failure(self, env: str, task: str, error: CohesionError) -> None:
         """Print an error: on stderr, and with *json* as the document on stdout."""
         if self.json:
-            self._print(self.stdout, [self._document(env, task, ok=False, error=error.as_dict())])
+            more = {} if error.result is None else {"result": error.result.as_dict()}
+            self._print(self.stdout, [self._document(env, task, ok=False, error=error.as_dict(), **more)])
         with contextlib.suppress(OSError):
             self.stdout.flush()
         self._print(self.stderr, text.error(error, self._paint_err))
@@ -101,10 +103,10 @@ class Output:
     @contextlib.contextmanager
     def step(self, label: str) -> Iterator[None]:
         """Show *label* with a spinner, to a terminal, when the work within takes over half a second."""
-        if self.quiet or self.verbose or not self.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        if self._spinning or self.quiet or self.verbose or not self.stderr.isatty() or os.environ.get("TERM") == "dumb":
             yield
             return
-        ended = threading.Event()
+        self._spinning, ended = True, threading.Event()
         spinner = threading.Thread(target=self._spin, args=(redact(label), ended), daemon=True)
         spinner.start()
         try:
@@ -112,6 +114,7 @@ class Output:
         finally:
             ended.set()
             spinner.join()
+            self._spinning = False
 
     def _spin(self, label: str, ended: threading.Event) -> None:
         if ended.wait(PROGRESS_AFTER):
