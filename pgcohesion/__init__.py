@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from .plan import Change as Change
     from .plan import Plan as Plan
     from .runner import Runner as Runner
+    from .script import Script as Script
+    from .script import arg as arg
+    from .script.context import ScriptContext as ScriptContext
+    from .script.result import ScriptResult as ScriptResult
     from .shortcuts import check_health as check_health
     from .shortcuts import connect as connect
     from .shortcuts import execute as execute
@@ -64,6 +68,10 @@ _NAMES = {
     "Orchestrator": "orchestrator",
     "Plan": "plan",
     "Runner": "runner",
+    "Script": "script",
+    "ScriptContext": "script.context",
+    "ScriptResult": "script.result",
+    "arg": "script",
     "check_health": "shortcuts",
     "connect": "shortcuts",
     "execute": "shortcuts",

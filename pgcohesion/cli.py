@@ -1,4 +1,4 @@
-"""Invoke's side of the house: ``@task``, the namespaces of ``tasks/``, and answers to mistyped commands.
+"""Invoke's side of the house: ``@task``, the namespaces of ``tasks/``, scripts, and answers to mistyped commands.
 
 The only module that imports invoke. Stock ``invoke`` loads tasks.py, which calls :func:`namespaces`; that
 turns the running Program into ours, so ``invoke``, ``inv`` and ``./inv`` behave the same.
@@ -7,6 +7,7 @@ turns the running Program into ours, so ``invoke``, ``inv`` and ``./inv`` behave
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import inspect
 import re
@@ -23,12 +24,16 @@ from invoke.parser.context import ParserContext
 from invoke.program import Program
 from invoke.tasks import Task
 
+from . import broken
 from .errors import CohesionError, UsageError, suggestion
 
 if TYPE_CHECKING:
-    from .context import Options
+    from .context import Context, Options
+    from .script import Script
+    from .script.result import ScriptResult
 
 F = TypeVar("F", bound=Callable[..., Any])
+Prepare = Callable[[Mapping[str, Any], "Options"], "tuple[Callable[[Context], Any], Options]"]
 
 SHARED: dict[str, tuple[Any, str]] = {
     "env": ("", "the environment (default: PGCOHESION_ENV, or development)"),
@@ -41,8 +46,8 @@ SHARED: dict[str, tuple[Any, str]] = {
     "set": ([], "a.b=value: override the environment's file (may be given again)"),
 }
 CHANGING = ("dry_run", "yes")
+LISTING = {"--list", "-l", "--help", "-h", "--complete"}
 _ahead: dict[str, Any] = {}  # shared options that stood before the first task
-_broken: dict[str, Exception] = {}
 _roots: list[Path] = []  # the one that tasks.py lies in
 
 
@@ -99,30 +104,47 @@ def _task(
     help: dict[str, str],  # noqa: A002
 ) -> Task[Any]:
     parameters = list(inspect.signature(function).parameters.values())[1:]
-    shared = [name for name in SHARED if changes or name not in CHANGING]
     full = f"{function.__module__.rpartition('.')[2]}.{name}"
+
+    def prepare(values: Mapping[str, Any], options: Options) -> tuple[Callable[[Context], Any], Options]:
+        arguments = {p.name: _converted(p, values[p.name]) for p in parameters if values.get(p.name) not in ("", None)}
+        return functools.partial(function, **arguments), options
+
+    made = _made(full, [_invoke_parameter(p) for p in parameters], prepare, function, changes=changes, help=help)
+    made.is_default, made.example = default, example or f"inv {full}"  # type: ignore[attr-defined]
+    return made
+
+
+def _made(
+    full: str,
+    parameters: Sequence[inspect.Parameter],
+    prepare: Prepare,
+    documented: object,
+    *,
+    changes: bool,
+    help: Mapping[str, str],  # noqa: A002
+) -> Task[Any]:
+    """Return the task *full*; *prepare* makes of what was typed a function of the context, or raises CohesionError."""
+    shared = [name for name in SHARED if changes or name not in CHANGING]
 
     def body(_: object, **values: Any) -> None:
         given = {option: values.pop(option) or _ahead.get(option) for option in shared}
-        code = _run(function, full, parameters, values, given, changes)
+        code = _run(prepare, full, values, given, changes)
         if code:
             raise Exit(code=code)
 
     body.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [_parameter("_")] + [_invoke_parameter(p) for p in parameters] + [_parameter(n, SHARED[n][0]) for n in shared]
+        [_parameter("_"), *parameters, *(_parameter(n, SHARED[n][0]) for n in shared)]
     )
-    body.__name__, body.__doc__, body.__module__ = function.__name__, function.__doc__, function.__module__
-    made: Task[Any] = Task(
+    body.__name__, body.__doc__ = full.rpartition(".")[2].replace("-", "_"), documented.__doc__
+    return Task(
         body,
-        name=name,
-        default=default,
+        name=full.partition(".")[2],
         auto_shortflags=False,
-        iterable=["set"],
+        iterable=["set", *(p.name for p in parameters if p.default == [])],
         positional=[p.name for p in parameters if p.default is p.empty],
         help={**help, **{n.replace("_", "-"): SHARED[n][1] for n in shared}},
     )
-    made.example = example or f"inv {full}"  # type: ignore[attr-defined]
-    return made
 
 
 def _parameter(name: str, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
@@ -135,24 +157,16 @@ def _invoke_parameter(parameter: inspect.Parameter) -> inspect.Parameter:
     return _parameter(parameter.name, default if isinstance(default, bool) or default is parameter.empty else "")
 
 
-def _run(
-    function: Callable[..., Any],
-    full: str,
-    parameters: Sequence[inspect.Parameter],
-    values: dict[str, Any],
-    given: dict[str, Any],
-    changes: bool,
-) -> int:
+def _run(prepare: Prepare, full: str, values: dict[str, Any], given: dict[str, Any], changes: bool) -> int:
     from .output import Output
     from .session import perform
 
     try:
-        options = _options(given)
-        arguments = {p.name: _converted(p, values[p.name]) for p in parameters if values.get(p.name) not in ("", None)}
+        function, options = prepare(values, _options(given))
     except CohesionError as error:
         Output(json=bool(given.get("json"))).failure(given.get("env") or "", full, error)
         return error.exit_code
-    return perform(function, full, _roots[0], options, arguments, changes=changes, check=bool(arguments.get("check")))
+    return perform(function, full, _roots[0], options, {}, changes=changes, check=bool(values.get("check")))
 
 
 def _options(given: Mapping[str, Any]) -> Options:
@@ -183,11 +197,58 @@ def _number(name: str, value: Any, kind: type[int | float]) -> Any:
         raise UsageError(f"`--{name} {value}` is not {wanted}", fix=f"--{name} 10") from None
 
 
+# --- scripts ------------------------------------------------------------------------------------------
+
+
+def _script_task(script: type[Script]) -> Task[Any]:
+    """Make a script the task ``script.NAME``. Its own code converts what was typed, and says what is wrong."""
+    from .script.options import REQUIRED
+
+    found, full = script.options(), f"script.{script.name}"
+
+    def prepare(values: Mapping[str, Any], options: Options) -> tuple[Callable[[Context], ScriptResult], Options]:
+        from msgspec.structs import replace
+
+        made = script(**{name: value for name, value in values.items() if value not in (None, [])})
+        return made.call, options if options.timeout else replace(options, timeout=script.timeout)
+
+    def default(name: str) -> Any:
+        if found[name].default is REQUIRED:
+            return inspect.Parameter.empty
+        return found[name].default if found[name].kind is bool else [] if found[name].many else None
+
+    parameters = [_parameter(name, default(name)) for name in found]
+    texts = {option.name.replace("_", "-"): option.text for option in found.values()}
+    made = _made(full, parameters, prepare, script, changes=script.changes, help=texts)
+    words = ["inv", full, *(option.flag for option in found.values() if option.default is REQUIRED)]
+    made.example = " ".join([*words, "--dry-run"] if script.changes else words)  # type: ignore[attr-defined]
+    return made
+
+
+def run_script(script: type[Script], file: str, words: Sequence[str]) -> NoReturn:
+    """Run a script as a program: the same options, answers and exit codes as its task. Never returns."""
+    from .opening import find_root
+
+    try:
+        _roots[:] = [find_root(Path(file).resolve().parent)]
+    except CohesionError as error:
+        _refuse(error, words)
+    collection = Collection("script")
+    collection.add_task(_script_task(script))
+    program = Cohesion(namespace=Collection(collection))
+    sys.argv[1:] = words
+    program.run([file, f"script.{script.name}", *words])
+    sys.exit(0)
+
+
 # --- namespaces ---------------------------------------------------------------------------------------
 
 
 def namespaces(root: Path) -> Collection:
-    """Return a collection with every module of ``<root>/tasks/``; a module that breaks leaves the others usable."""
+    """Return a collection with every module of ``<root>/tasks/`` and every script of ``<root>/scripts/``.
+
+    A file that breaks leaves the others usable.
+    """
     _roots[:] = [root]
     gc.set_threshold(100_000, 50, 50)  # a short program: collecting while modules load costs a tenth of its time
     _adopt()
@@ -196,10 +257,26 @@ def namespaces(root: Path) -> Collection:
         try:
             module = import_module(f"tasks.{path.stem}")
         except Exception as error:  # noqa: BLE001  (whatever a task module raises, the others stay usable)
-            _broken[path.stem.replace("_", "-")] = error
+            broken.remember(path.stem, f"tasks/{path.name}", error)
             continue
         collection.add_collection(Collection.from_module(module, name=path.stem), default=False)
+    words = set(sys.argv[1:])
+    if not words & set(collection.task_names) or words & LISTING or any(w.startswith("script.") for w in words):
+        _add_scripts(collection, root)  # who types another task need not wait for them
     return collection
+
+
+def _add_scripts(collection: Collection, root: Path) -> None:
+    from .script.loading import files, load
+
+    scripts = collection.collections.get("script") or Collection("script")
+    for path in files(root):
+        try:
+            scripts.add_task(_script_task(load(path)))
+        except Exception as error:  # noqa: BLE001  (whatever a script raises, the others stay usable)
+            broken.remember(f"script.{path.stem}", f"scripts/{path.name}", error)
+    if scripts.tasks:
+        collection.add_collection(scripts, default=False)
 
 
 def _adopt() -> None:
@@ -227,14 +304,23 @@ class Cohesion(Program):
 
     def parse_tasks(self) -> None:
         """Take the shared options that stand before the first task, then parse the tasks."""
-        _warn_of_broken(self.core.unparsed)
+        sys.stderr.writelines(f"warning: {line}\n" for line in broken.warnings(self.core.unparsed))
         try:
             self.core.unparsed[:] = _take_shared(self.core.unparsed)
+            self._hear_help()
             super().parse_tasks()
         except ParseError as error:
             _refuse(self._explained(error), self.argv)
         except UsageError as error:
             _refuse(error, self.argv)
+
+    def _hear_help(self) -> None:
+        """Take ``TASK --help`` as ``--help TASK``: it must not ask for what the task needs."""
+        words = self.core.unparsed
+        asked = words[: words.index("--")] if "--" in words else words
+        if asked and asked[0] in self.collection.task_names and {"--help", "-h"} & set(asked):
+            self.args.help.value = asked[0]
+            words.clear()
 
     def _explained(self, error: ParseError) -> UsageError:
         text = str(error)
@@ -248,7 +334,7 @@ class Cohesion(Program):
                 f"{where} `{token[1].partition('=')[0]}`", fix=suggestion(token[1].partition("=")[0], flags)
             )
         if token:
-            return _no_task(token[1], sorted(self.collection.task_names))
+            return broken.no_task(token[1], sorted(self.collection.task_names))
         missing = re.search(r"'(.*)' did not receive required positional arguments: (.*)", text)
         if missing:
             words = missing[2].replace("'", "").upper()
@@ -281,6 +367,12 @@ class Cohesion(Program):
         self.list_tasks()
         raise Exit
 
+    def print_columns(self, tuples: Sequence[tuple[str, str | None]]) -> None:
+        """Print a row a line, for people and grep; where a terminal is narrow, it wraps by itself."""
+        width = max((len(name) for name, _ in tuples), default=0)
+        sys.stdout.writelines(f"  {name:<{width}}   {text or ''}".rstrip() + "\n" for name, text in tuples)
+        sys.stdout.write("\n")
+
     def print_task_help(self, name: str) -> None:
         """Print a task's example, text and options."""
         made = self.collection[name]
@@ -299,38 +391,6 @@ def remainder() -> list[str]:
 
 def _spelled(flag: str) -> str:
     return flag.replace("=STRING", "=VALUE").replace("[=STRING]", "[=VALUE]")
-
-
-def _no_task(name: str, known: Sequence[str]) -> UsageError:
-    space = name.partition(".")[0]
-    if space in _broken:
-        return UsageError(f"no task `{name}`", why=_broken_why(space), fix=f"mend tasks/{space}.py")
-    close = suggestion(name, known)
-    if not close.startswith("did you mean"):
-        same = [task for task in known if task.startswith(f"{space}.")]
-        close = f"`{space}` has {', '.join(same)}" if same else "inv --list shows all tasks"
-    else:
-        close = close.partition(" (")[0] + " (inv --list shows all)"
-    return UsageError(f"no task `{name}`", fix=close)
-
-
-def _broken_why(space: str) -> str:
-    import traceback
-
-    error = _broken[space]
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
-    line = getattr(error, "lineno", None) or next(
-        (f.lineno for f in reversed(frames) if Path(f.filename).name == f"{space}.py"), None
-    )
-    place = f"tasks/{space.replace('-', '_')}.py{f':{line}' if line else ''}"
-    return f"{place} cannot be loaded: {type(error).__name__}: {error}"
-
-
-def _warn_of_broken(words: Sequence[str]) -> None:
-    named = {word.partition(".")[0] for word in words}
-    for space in _broken:
-        if space not in named:
-            sys.stderr.write(f"warning: {_broken_why(space)}; its tasks are missing\n")
 
 
 def _take_shared(words: list[str]) -> list[str]:

@@ -81,6 +81,7 @@ def project() -> Iterator[Project]:
     root.chmod(0o755)
     shutil.copy(REPO / "tasks.py", root)
     shutil.copytree(REPO / "environments", root / "environments", ignore=shutil.ignore_patterns("*.env", "lab.toml"))
+    shutil.copytree(REPO / "scripts", root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     for name in LINKED:
         (root / name).symlink_to(REPO / name)
     try:

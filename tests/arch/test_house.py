@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import pgcohesion
+from pgcohesion.script.loading import load
 from tests.support import REPO, Project, project
 
 LIBRARY = sorted((REPO / "pgcohesion").rglob("*.py"))
@@ -50,9 +51,11 @@ def test_listing_all_tasks_loads_nothing_heavy(made: Project) -> None:
 
 def test_the_door_has_these_names() -> None:
     assert sorted(pgcohesion.__all__) == [
-        "Answer", "Change", "CohesionError", "Config", "Context", "Options", "Plan", "Runner", "__version__", "backup",
-        "database", "dev", "environments", "health", "migrate", "namespaces", "open_context", "plan", "provision",
-        "remainder", "setup", "suite", "task", "testing",
+        "Answer", "Change", "CohesionError", "Config", "Context", "DatabaseConfig", "Options", "Orchestrator", "Plan",
+        "Runner", "Script", "ScriptContext", "ScriptResult", "__version__", "arg", "backup", "check_health",
+        "connect", "database", "dev", "environments", "errors", "execute", "get_database_config",
+        "get_database_orchestrator", "health", "migrate", "namespaces", "open_context", "plan", "provision",
+        "remainder", "setup", "suite", "task", "testing", "transaction",
     ]  # fmt: skip
     assert all(getattr(pgcohesion, name) is not None for name in pgcohesion.__all__)
     with pytest.raises(AttributeError):
@@ -92,6 +95,14 @@ def test_task_help_is_short(made: Project) -> None:
             if isinstance(node, ast.FunctionDef):
                 first = (ast.get_docstring(node) or "").splitlines()[0]
                 assert 0 < len(first) <= 60, f"{path.name}: {node.name}"
+
+
+def test_scripts_are_short_say_what_they_do_and_know_of_no_dry_run() -> None:
+    for path in (REPO / "scripts").glob("*.py"):
+        made = load(path)
+        assert 0 < len((made.__doc__ or "").splitlines()[0]) <= 60
+        assert len(code(path).splitlines()) <= 80, path
+        assert "dry_run" not in code(path)
 
 
 def test_modules_stay_small() -> None:

@@ -21,6 +21,7 @@ TEXTS = {
     "list": ("--list",),
     "help": ("db.setup", "--help"),
     "help-positional": ("--help", "env.explain"),
+    "help-script": ("script.export-sample", "--help"),
     "env-list": ("env.list",),
     "env-show": ("env.show", "--env=staging"),
     "env-show-variables": ("env.show", "--env=staging", "--format=all"),

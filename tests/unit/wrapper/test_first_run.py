@@ -21,6 +21,7 @@ def test_first_run_prepares_and_says_so(clone: Clone) -> None:
     seen, stderr = clone.ok("db.setup", "--name", "a b", "", "*", "'\"$HOME\\")
     assert seen["arguments"] == ["-r", str(clone.root), "db.setup", "--name", "a b", "", "*", "'\"$HOME\\"]
     assert seen["prefix"] == str(clone.venv)
+    assert seen["path"][-1] == str(clone.root)  # .venv/bin/python scripts/x.py finds the library
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert re.fullmatch(rf"preparing \.venv: first run \(Python {version}, uv\)\nprepared \.venv in \d+ s\n", stderr)
     assert clone.installs == [["", "embedded"]]

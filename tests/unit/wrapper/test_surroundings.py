@@ -89,6 +89,7 @@ def test_odd_place_and_noise_with_pip(tmp_path: Path, world: World, home: str, u
     assert set(Path("/").iterdir()) == before
     assert seen["arguments"] == ["-r", str(clone.root), "a b"]
     assert "/nowhere" not in seen["path"]
+    assert seen["path"][-1] == str(clone.root)
     assert seen["environment"].items() >= {"PYTHONPATH": "/nowhere", "PIP_TARGET": "/nowhere"}.items()  # the caller's
     packages = next(clone.venv.glob("lib/python3*/site-packages"))
     assert (packages / "fake_embedded.py").is_file()
