@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..context import Context
     from .drift import Checked
     from .facts import Facts
+    from .rotation import Rotation
 
 NOT_PLANNED = "the server is stopped: what its roles and databases need can be planned when it runs (inv db.start)"
 
@@ -45,6 +46,13 @@ def drops(facts: Facts) -> Iterator[Change]:
     from .databases import drops
 
     yield from drops(facts)
+
+
+def rotate(ctx: Context, role: str) -> Rotation:
+    """Return the steps that give *role* a new password. Raises UsageError."""
+    from .rotation import Rotation
+
+    return Rotation(ctx, role)
 
 
 def check(ctx: Context) -> Checked:

@@ -62,15 +62,16 @@ def _password(name: str, role: Role, now: Any, password: Secret | None) -> Itera
         ref, key = role.password, f"roles.{name}.password"
         yield Change("alter", what, Step(lambda ctx: _set_password(ctx, name, ctx.secret(ref, key))))
     elif now is None or not scram.matches(password.reveal(), now.password):
-        yield Change("alter", what, Sql(_password_statement(name, password)))
+        yield Change("alter", what, Sql(password_statement(name, password)))
 
 
 def _set_password(ctx: Any, name: str, password: Secret | None) -> None:
     assert password is not None
-    ctx.db.execute(_password_statement(name, password), database="postgres")
+    ctx.db.execute(password_statement(name, password), database="postgres")
 
 
-def _password_statement(name: str, password: Secret) -> sql.Composed:
+def password_statement(name: str, password: Secret) -> sql.Composed:
+    """Return the statement that gives a role a password, as a verifier."""
     verifier = scram.verifier(password.reveal())
     remember(verifier)
     return SQL("ALTER ROLE {} PASSWORD {}").format(Identifier(name), Literal(verifier))
