@@ -197,6 +197,7 @@ class Context:
         A guard first lets *steps* yield everything, to show it: they only read, what changes is in the Changes.
         """
         if self.options.dry_run:
+            self.only_read()
             return Planned(Plan(self.env, tuple(steps())), verbose=self.options.verbose)
         started = time.monotonic()
         made: list[Change] = []
@@ -208,6 +209,9 @@ class Context:
                 make(change, partial(self._make, (change,)))
                 made.append(change)
         return Applied(Plan(self.env, tuple(made)), time.monotonic() - started)
+
+    def only_read(self) -> None:
+        """Be told that from now on nothing may be written (a ScriptContext makes its sessions read-only)."""
 
     def _asked(self, steps: Callable[[], Iterable[Change]]) -> bool:
         """Ask for the whole of what *steps* would do, where that may be guarded; return whether it was."""

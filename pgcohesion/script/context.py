@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 # A killed script's statement must not go on without it (before PostgreSQL 15, not every system can tell); and where no
 # signal can end one that hangs (a script that is called in a thread), the server does, a moment after its time.
 BOUNDS = """
-SELECT set_config(name, CASE name WHEN 'statement_timeout' THEN %s ELSE '500ms' END, false)
+SELECT set_config(name, CASE name WHEN 'statement_timeout' THEN %s WHEN 'default_transaction_read_only' THEN %s
+                                  ELSE '500ms' END, false)
   FROM pg_settings
- WHERE name = 'statement_timeout'
+ WHERE name IN ('statement_timeout', 'default_transaction_read_only')
     OR name = 'client_connection_check_interval' AND current_setting('server_version_num')::int >= 150000
 """
 GRACE = 0.5
@@ -38,11 +40,12 @@ class _Bounded(Database):
     def __init__(self, ctx: ScriptContext, name: str) -> None:
         super().__init__(ctx.server.parameters, ctx.config.main_database, name, ctx.server.complaint)
         self._remaining = ctx.remaining
+        self.read_only = False
 
     def _connect(self, database: str, role: str | None) -> Connection:
         connection = super()._connect(database, role)
         left = self._remaining()
-        connection.execute(BOUNDS, ["0" if left is None else f"{left + GRACE:.3f}s"])
+        connection.execute(BOUNDS, ["0" if left is None else f"{left + GRACE:.3f}s", str(self.read_only)])
         return connection
 
 
@@ -72,17 +75,19 @@ class ScriptContext(Context):
         self._cancelled = threading.Event()
         self._lock: OnlyCopy | None = None
 
-    @property
-    def db(self) -> Database:
+    @cached_property
+    def db(self) -> _Bounded:
         """The environment's databases, as superuser."""
-        if self._database is None:
-            self._database = _Bounded(self, f"pgcohesion script.{self.script.name}")
-        return self._database
+        return _Bounded(self, f"pgcohesion script.{self.script.name}")
+
+    def only_read(self) -> None:
+        """Let the server refuse what a script would write in a dry run, by mistake."""
+        self.db.read_only = True
+        self.db.forget()
 
     def close(self) -> None:
         """Close the script's connections."""
-        if self._database is not None:
-            self._database.close()
+        self.db.close()
 
     # --- for the script --------------------------------------------------------------------------------
 

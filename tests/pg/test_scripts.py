@@ -137,6 +137,21 @@ def test_a_dry_run_writes_nothing(live: Project, ctx: Context, name: str) -> Non
         assert done["result"]["changes"]
 
 
+def test_what_a_script_writes_by_mistake_the_server_refuses_in_a_dry_run(live: Project, ctx: Context) -> None:
+    body = """class Writes(pg.Script):
+    'Write while it should look.'
+    resumable = True
+    def steps(self, ctx):
+        ctx.db.execute('INSERT INTO made VALUES (1)')
+        return []
+"""
+    script(live, "writes", body)
+    assert live.json("script.writes", ENV, "--dry-run")["error"]["sqlstate"] == "25006"
+    assert made(ctx) == []
+    assert live.inv("script.writes", ENV).returncode == 0
+    assert made(ctx) == [1]
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_is_a_program_with_the_same_options_from_any_folder(live: Project, tmp_path: Path, name: str) -> None:
     file = live.root / "scripts" / f"{name}.py"
