@@ -10,6 +10,6 @@ __path__ = [str(Path(__file__).resolve().with_suffix(""))]
 if __spec__ is not None:
     __spec__.submodule_search_locations = __path__
 
-from pgcohesion import namespaces  # noqa: E402  (submodules need __path__ first)
+from pgcohesion.cli import namespaces  # noqa: E402  (submodules need __path__ first)
 
 namespace = namespaces(Path(__file__).resolve().parent)

@@ -20,19 +20,14 @@ if TYPE_CHECKING:
     from . import testing as testing
     from .application import DatabaseConfig as DatabaseConfig
     from .application import get_database_config as get_database_config
-    from .cli import namespaces as namespaces
-    from .cli import remainder as remainder
     from .cli import task as task
-    from .config import Config as Config
     from .context import Context as Context
-    from .context import Options as Options
     from .errors import CohesionError as CohesionError
     from .opening import open_context as open_context
     from .orchestrator import Orchestrator as Orchestrator
     from .orchestrator import get_database_orchestrator as get_database_orchestrator
     from .plan import Change as Change
     from .plan import Plan as Plan
-    from .runner import Runner as Runner
     from .script import Script as Script
     from .script import arg as arg
     from .script.context import ScriptContext as ScriptContext
@@ -43,31 +38,16 @@ if TYPE_CHECKING:
     from .shortcuts import transaction as transaction
     from .view import Answer as Answer
 
-_MODULES = (
-    "backup",
-    "database",
-    "dev",
-    "environments",
-    "errors",
-    "health",
-    "migrate",
-    "plan",
-    "provision",
-    "setup",
-    "suite",
-    "testing",
-)
+_ROOMS = ("backup", "errors", "health", "migrate", "plan", "provision", "testing")
+_FOR_TASKS = ("database", "dev", "environments", "setup", "suite")  # what only this repo's own tasks compose
 _NAMES = {
     "Answer": "view",
     "Change": "plan",
     "CohesionError": "errors",
-    "Config": "config",
     "Context": "context",
     "DatabaseConfig": "application",
-    "Options": "context",
     "Orchestrator": "orchestrator",
     "Plan": "plan",
-    "Runner": "runner",
     "Script": "script",
     "ScriptContext": "script.context",
     "ScriptResult": "script.result",
@@ -77,13 +57,11 @@ _NAMES = {
     "execute": "shortcuts",
     "get_database_config": "application",
     "get_database_orchestrator": "orchestrator",
-    "namespaces": "cli",
     "open_context": "opening",
-    "remainder": "cli",
     "task": "cli",
     "transaction": "shortcuts",
 }
-__all__ = ["__version__", *_MODULES, *_NAMES]  # noqa: PLE0604  (names that load when they are used)
+__all__ = ["__version__", *_ROOMS, *_NAMES]  # noqa: PLE0604  (names that load when they are used)
 
 
 if not TYPE_CHECKING:  # for a type checker, a name that is not listed does not exist
@@ -91,7 +69,7 @@ if not TYPE_CHECKING:  # for a type checker, a name that is not listed does not 
     def __getattr__(name: str) -> object:
         from importlib import import_module
 
-        if name in _MODULES:
+        if name in _ROOMS or name in _FOR_TASKS:
             return import_module(f"{__name__}.{name}")
         if name in _NAMES:
             value = globals()[name] = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pgcohesion as pg
+from pgcohesion.cli import remainder
 
 
 @pg.task(changes=True, example="inv db.setup --env=staging --dry-run")
@@ -61,4 +62,4 @@ def url(ctx: pg.Context, role: str = "", reveal: bool = False) -> pg.Answer:
 )
 def run(ctx: pg.Context, role: str = "") -> int:
     """Run a program with the connection exported: -- CMD ..."""
-    return pg.database.run(ctx, pg.remainder(), role)
+    return pg.database.run(ctx, remainder(), role)

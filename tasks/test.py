@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pgcohesion as pg
+from pgcohesion.cli import remainder
 
 
 @pg.task(
@@ -12,4 +13,4 @@ import pgcohesion as pg
 )
 def run(ctx: pg.Context, tier: str = "", only: str = "") -> int:
     """Run linters, type checks and tests: -- PYTEST-OPTIONS ..."""
-    return pg.suite.run(ctx, tier, only, pg.remainder())
+    return pg.suite.run(ctx, tier, only, remainder())

@@ -21,6 +21,7 @@ def consistent(config: Config) -> Iterator[Found]:
     for name, database in config.databases.items():
         yield from _database(config, name, database)
     yield from _targets(config)
+    yield from _connections(config)
 
 
 def _server(config: Config) -> Iterator[Found]:
@@ -99,3 +100,29 @@ def _targets(config: Config) -> Iterator[Found]:
         if target.database and target.database not in config.databases:
             known = suggestion(target.database, config.databases)
             yield (section, "database"), f"there is no database `{target.database}`; {known}"
+
+
+def _connections(config: Config) -> Iterator[Found]:
+    """Yield what would leave a pool without connections, or a call without time."""
+    pool, breaker = config.connections, config.connections.breaker
+    least: dict[Key, tuple[float, float]] = {
+        ("max_size",): (pool.max_size, max(1, pool.min_size)),
+        ("min_size",): (pool.min_size, 0),
+        ("max_waiting",): (pool.max_waiting, 0),
+        ("keepalive",): (pool.keepalive, 1),
+        ("breaker", "failures"): (breaker.failures, 1),
+        ("breaker", "window"): (breaker.window, 1),
+    }
+    for key, (value, limit) in least.items():
+        if value < limit:
+            yield ("connections", *key), f"must be at least {limit:g}"
+    positive: dict[Key, float] = {
+        ("connections", "timeout"): pool.timeout,
+        ("connections", "connect_timeout"): pool.connect_timeout,
+        ("connections", "backoff"): pool.backoff,
+        ("connections", "breaker", "share"): breaker.share,
+        ("connections", "breaker", "pause"): breaker.pause,
+        ("monitoring", "interval"): config.monitoring.interval,
+        ("monitoring", "timeout"): config.monitoring.timeout,
+    }
+    yield from ((key, "must be more than 0") for key, value in positive.items() if not value > 0)

@@ -51,11 +51,10 @@ def test_listing_all_tasks_loads_nothing_heavy(made: Project) -> None:
 
 def test_the_door_has_these_names() -> None:
     assert sorted(pgcohesion.__all__) == [
-        "Answer", "Change", "CohesionError", "Config", "Context", "DatabaseConfig", "Options", "Orchestrator", "Plan",
-        "Runner", "Script", "ScriptContext", "ScriptResult", "__version__", "arg", "backup", "check_health",
-        "connect", "database", "dev", "environments", "errors", "execute", "get_database_config",
-        "get_database_orchestrator", "health", "migrate", "namespaces", "open_context", "plan", "provision",
-        "remainder", "setup", "suite", "task", "testing", "transaction",
+        "Answer", "Change", "CohesionError", "Context", "DatabaseConfig", "Orchestrator", "Plan", "Script",
+        "ScriptContext", "ScriptResult", "__version__", "arg", "backup", "check_health", "connect", "errors", "execute",
+        "get_database_config", "get_database_orchestrator", "health", "migrate", "open_context", "plan", "provision",
+        "task", "testing", "transaction",
     ]  # fmt: skip
     assert all(getattr(pgcohesion, name) is not None for name in pgcohesion.__all__)
     with pytest.raises(AttributeError):

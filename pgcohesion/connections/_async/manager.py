@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from itertools import count
 from math import inf
 from time import monotonic
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 import psycopg
@@ -25,6 +24,7 @@ from ..sqlstates import Effect, effect, lost
 from ..statistics import Counters, Statistics
 from ..target import ConnectionConfig
 from ..waiting import Awaitable, async_sleep
+from .checkout import AsyncCheckout
 from .connection import AsyncConnection
 from .pool import AsyncPool, ConnectFailed, Full
 from .session import AsyncSession
@@ -419,24 +419,6 @@ class AsyncConnectionManager:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-class AsyncCheckout:
-    """One connection of a manager for the time of a block."""
-
-    __slots__ = ("_connection", "_lsn", "_manager", "_readonly", "_timeout")
-
-    def __init__(self, manager: AsyncConnectionManager, readonly: bool, timeout: float | None, lsn: int) -> None:
-        self._manager, self._readonly, self._timeout, self._lsn = manager, readonly, timeout, lsn
-
-    async def __aenter__(self) -> AsyncConnection[Any]:
-        self._connection = await self._manager.acquire(self._readonly, self._timeout, self._lsn)
-        return self._connection
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._manager.release(self._connection, error)
 
 
 ISOLATION = {

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from itertools import count
 from math import inf
 from time import monotonic
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 import psycopg
@@ -26,6 +25,7 @@ from ..sqlstates import Effect, effect, lost
 from ..statistics import Counters, Statistics
 from ..target import ConnectionConfig
 from ..waiting import Answer, sleep
+from .checkout import Checkout
 from .connection import Connection
 from .pool import ConnectFailed, Full, Pool
 from .session import Session
@@ -418,24 +418,6 @@ class ConnectionManager:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class Checkout:
-    """One connection of a manager for the time of a block."""
-
-    __slots__ = ("_connection", "_lsn", "_manager", "_readonly", "_timeout")
-
-    def __init__(self, manager: ConnectionManager, readonly: bool, timeout: float | None, lsn: int) -> None:
-        self._manager, self._readonly, self._timeout, self._lsn = manager, readonly, timeout, lsn
-
-    def __enter__(self) -> Connection[Any]:
-        self._connection = self._manager.acquire(self._readonly, self._timeout, self._lsn)
-        return self._connection
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._manager.release(self._connection, error)
 
 
 ISOLATION = {

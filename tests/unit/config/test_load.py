@@ -88,6 +88,26 @@ def test_problems_have_place_key_and_reason(write: Write, text: str, expected: s
     assert any(expected in problem for problem in problems(write(a__toml=text))), problems(write(a__toml=text))
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[connections]\nmax_size = 0", "environments/a.toml:2: connections.max_size: must be at least 1"),
+        (
+            "[connections]\nmin_size = 5\nmax_size = 4",
+            "environments/a.toml:3: connections.max_size: must be at least 5",
+        ),
+        ("[connections]\ntimeout = 0", "environments/a.toml:2: connections.timeout: must be more than 0"),
+        ("[monitoring]\ninterval = -1", "environments/a.toml:2: monitoring.interval: must be more than 0"),
+        (
+            "[connections.breaker]\nwindow = 0",
+            "environments/a.toml:2: connections.breaker.window: must be at least 1",
+        ),
+    ],
+)
+def test_a_pool_can_give_connections_and_a_call_has_time(write: Write, text: str, expected: str) -> None:
+    assert problems(write(a__toml=text)) == [expected]
+
+
 def test_all_problems_come_at_once_in_order(write: Write) -> None:
     root = write(a__toml='nonsense = 1\n[postgresql]\nport = "x"\n[databases.d]\nowner = "nobody"\n')
     assert [problem.split(":")[1] for problem in problems(root)] == ["1", "3", "5"]
