@@ -29,7 +29,7 @@ READY = 2.0  # seconds that one look at the database may take for readiness
 class Health(Struct, frozen=True):
     """How the databases are now; *state* is ``starting``, ``ready``, ``degraded``, ``down`` or ``closed``.
 
-    ``degraded``: writes work, but a replica is down or connections are leaked.
+    ``degraded``: something works, but a host is down, none takes writes, or connections are leaked.
     """
 
     state: str
@@ -263,10 +263,11 @@ class Orchestrator:
         up = [host for host in hosts if host.breaker == "closed"]
         if not any(host.ever_up for host in self.fleet.hosts):
             state = "starting" if up else "down"
-        elif not any(host.role != "standby" and not host.read_only for host in up):
+        elif not up:
             state = "down"
         else:
-            state = "ready" if len(up) == len(hosts) and not leaks else "degraded"
+            writable = any(host.role != "standby" and not host.read_only for host in up)
+            state = "ready" if writable and len(up) == len(hosts) and not leaks else "degraded"
         return Health(state, hosts, leaks)
 
     def statistics(self) -> Statistics:

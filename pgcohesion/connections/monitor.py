@@ -22,7 +22,9 @@ from .target import ConnectionConfig, arguments
 
 LOOK = """
 SELECT pg_catalog.pg_is_in_recovery() AS standby,
-       pg_catalog.current_setting('transaction_read_only')::bool AS read_only,
+       CASE WHEN pg_catalog.current_setting('transaction_read_only')::bool  -- of the server, not of this role
+            THEN (SELECT source NOT IN ('user', 'database user', 'client') FROM pg_catalog.pg_settings
+                   WHERE name = 'default_transaction_read_only') ELSE false END AS read_only,
        CASE WHEN pg_catalog.pg_is_in_recovery()
             THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_replay_lsn(), '0/0')
             ELSE pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0') END::bigint AS position,

@@ -125,6 +125,23 @@ def test_numbers_and_hooks(shared: Project) -> None:
         assert re.search(r"^pgcohesion_leaks_total 1$", db.metrics(), re.MULTILINE)
 
 
+def test_a_role_that_only_reads_is_no_read_only_server(shared: Project, ctx: Context) -> None:
+    with orchestrated(shared, "application.role=chanuka_readonly") as db:
+        db.start()
+        assert db.get_health_monitor().looked.wait(10)
+        assert not db.fleet.hosts[0].seen.read_only
+        assert db.health().state == "ready"
+    ctx.db.execute("ALTER DATABASE chanuka SET default_transaction_read_only = on", database="postgres")
+    try:
+        with orchestrated(shared) as db:
+            db.start()
+            assert db.get_health_monitor().looked.wait(10)
+            assert db.fleet.hosts[0].seen.read_only
+            assert db.health().state == "degraded"
+    finally:
+        ctx.db.execute("ALTER DATABASE chanuka RESET default_transaction_read_only", database="postgres")
+
+
 def test_migrations_are_known(shared: Project) -> None:
     with orchestrated(shared) as db:
         assert [row.state for row in db.migrations.migrations] == ["applied"] * 8
