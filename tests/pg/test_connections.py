@@ -16,6 +16,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
+from psycopg.types.json import set_json_loads
 
 from pgcohesion.config.model import Breaker, Connections, Monitoring
 from pgcohesion.connections import AsyncConnectionManager, ConnectionConfig, ConnectionManager
@@ -570,3 +572,54 @@ def test_asyncio_permanent_errors_come_at_once(ctx: Context) -> None:
             assert time.monotonic() - started < 0.5
 
     asyncio.run(main())
+
+
+# --- lending to libraries ---------------------------------------------------------------------------------
+
+
+def test_a_lent_connection_whose_server_went_away_is_no_more_counted(
+    manager: ConnectionManager, ctx: Context, database: str
+) -> None:
+    connection = manager.lend()
+    connection.execute("INSERT INTO public.notes VALUES (1)")  # within a transaction: close() has to roll back
+    terminate_all(ctx, database)
+    connection.close()
+    pool = manager.pools[manager.fleet.hosts[0]]
+    assert pool.statistics().in_use == 0
+    assert manager.held() == []
+    assert manager.execute("SELECT FROM public.notes") == []
+
+
+def test_what_a_library_sets_does_not_stay(manager: ConnectionManager) -> None:
+    adapters = psycopg.adapt.AdaptersMap(psycopg.adapters)
+    set_json_loads(lambda text: "theirs", adapters)
+    connection = manager.lend(adapters=adapters)
+    pid = connection.info.backend_pid
+    connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+    connection.read_only = True
+    connection.deferrable = True
+    connection.row_factory = dict_row
+    connection.cursor_factory = psycopg.ClientCursor
+    noticed: list[Any] = []
+    connection.add_notice_handler(noticed.append)
+    assert connection.execute("SELECT '1'::json AS a").fetchone() == {"a": "theirs"}
+    connection.close()
+    with manager.transaction() as again:
+        assert again.info.backend_pid == pid
+        assert again.execute("SELECT '1'::json, current_setting('transaction_isolation')").fetchone() == (
+            1,
+            "read committed",
+        )
+        again.execute("INSERT INTO public.notes VALUES (1)")
+        again.execute("DO $$ BEGIN RAISE NOTICE 'x'; END $$")
+        assert type(again.cursor()) is manager.pools[manager.fleet.hosts[0]].cursor
+    assert noticed == []
+
+
+def test_a_library_meets_only_errors_of_psycopg(ctx: Context) -> None:
+    with managed(config(ctx, max_size=1, timeout=0.05)) as manager:
+        with manager.connection(), pytest.raises(psycopg.OperationalError, match="came free in time"):
+            manager.lend()
+        manager.close(0)
+        with pytest.raises(psycopg.OperationalError, match="shutting down"):
+            manager.lend()

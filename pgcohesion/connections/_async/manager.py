@@ -13,10 +13,11 @@ from time import monotonic
 from typing import Any, Literal, Self, TypeVar
 
 import psycopg
+from psycopg.adapt import AdaptersMap
 from psycopg.rows import namedtuple_row
 from psycopg.sql import SQL, Composable, Composed
 
-from ...errors import CircuitOpen, Exhausted, OutcomeUnknown, PoolClosed, Unreachable
+from ...errors import CircuitOpen, CohesionError, Exhausted, OutcomeUnknown, PoolClosed, Unreachable
 from ..fleet import Fleet, Host
 from ..holders import Holder
 from ..queries import Queries
@@ -172,27 +173,23 @@ class AsyncConnectionManager:
         """Return a session whose reads see its writes, and those up to *position*, whatever server answers."""
         return AsyncSession(self, position)
 
-    async def lend(self, *, timeout: float | None = None) -> AsyncConnection[Any]:
+    async def lend(self, *, timeout: float | None = None, adapters: AdaptersMap | None = None) -> AsyncConnection[Any]:
         """Return a connection whose ``close()`` gives it back, for libraries that open theirs by themselves.
 
-        It is not in autocommit mode, as DB-API has it, and has no deadline once it is lent. Errors are psycopg's.
+        It is not in autocommit mode, as DB-API has it, and has no deadline once it is lent. *adapters* and whatever is
+        set on it hold until then. Errors are psycopg's; ours is the ``__cause__`` where psycopg has none.
         """
         try:
             connection = await self.acquire(False, timeout)
-        except Unreachable as error:
+        except CohesionError as error:
             if isinstance(error.__cause__, psycopg.Error):
                 raise error.__cause__ from None
             raise psycopg.OperationalError(f"{error.what}: {error.why}") from error
-        connection.deadline = None
-        await connection.set_autocommit(False)
-        connection.gives_back = self._take_back
+        await connection.lend(self._take_back, adapters)
         return connection
 
     async def _take_back(self, connection: AsyncConnection[Any]) -> None:
-        if not connection.closed:
-            await connection.rollback()
-            await connection.set_autocommit(True)
-        await self.release(connection, None)
+        await self.release(connection, await connection.restore())
 
     # --- acquire and release ----------------------------------------------------------------------------------
 

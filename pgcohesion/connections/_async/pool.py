@@ -46,6 +46,8 @@ class Full(Exception):
 class AsyncPool:
     """At most *max_size* connections to *host*."""
 
+    cursor: type[AsyncCursor[Any]] = AsyncCursor
+
     def __init__(
         self, host: Host, fleet: Fleet, settings: Connections, *, application_name: str, queries: Queries | None
     ) -> None:
@@ -213,7 +215,7 @@ class AsyncPool:
             **arguments(self.host.target, settings, self._application_name),
             autocommit=True,
             prepare_threshold=None if settings.pooler == "transaction" else settings.prepare_threshold,
-            cursor_factory=AsyncCursor,
+            cursor_factory=self.cursor,
         )
         connection.pool = self
         connection.watch()

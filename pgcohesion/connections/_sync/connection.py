@@ -9,8 +9,9 @@ from typing import Any, Self
 
 import psycopg
 from psycopg.abc import RV, Params, PQGen, Query
+from psycopg.adapt import AdaptersMap
 from psycopg.pq import ConnStatus, TransactionStatus
-from psycopg.rows import Row
+from psycopg.rows import Row, tuple_row
 
 from ...errors import DeadlineExceeded
 from ..queries import Log, written
@@ -19,6 +20,8 @@ from ..waiting import Answer
 OK = ConnStatus.OK
 CANCEL = 0.1  # seconds for a cancel request, and then for the server to obey
 INTERVAL = 0.1  # between two looks for Ctrl-C, as in psycopg
+NoticeHandler = Callable[[psycopg.errors.Diagnostic], None]
+RESTORE = 1.0  # seconds to roll back what a library left open
 
 
 class Connection(psycopg.Connection[Row]):
@@ -38,6 +41,8 @@ class Connection(psycopg.Connection[Row]):
     peer: tuple[str, int] | None = None
     standby: bool = False
     gives_back: Callable[[Any], Answer[None]] | None = None
+    _adapters_lent: AdaptersMap | None = None
+    _handlers_lent: tuple[NoticeHandler, ...] = ()
     _dying: bool = False
 
     def wait(self, gen: PQGen[RV], interval: float = INTERVAL, timeout: float | None = None) -> RV:
@@ -99,6 +104,52 @@ class Connection(psycopg.Connection[Row]):
     def _noticed(self, diagnostic: psycopg.errors.Diagnostic) -> None:
         if diagnostic.severity_nonlocalized in ("FATAL", "PANIC"):
             self._dying = True
+
+    # --- lent to a library ------------------------------------------------------------------------------------
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """How values become text and back: the library's own while it holds the connection."""
+        return super().adapters if self._adapters_lent is None else self._adapters_lent
+
+    def add_notice_handler(self, callback: NoticeHandler) -> None:
+        """Call *callback* at each notice, no longer than the connection is lent."""
+        super().add_notice_handler(callback)
+        if self.gives_back is not None:
+            self._handlers_lent = (*self._handlers_lent, callback)
+
+    def lend(self, gives_back: Callable[[Any], Answer[None]], adapters: AdaptersMap | None) -> None:
+        """Become what a library expects of a new connection; ``close()`` calls *gives_back*."""
+        self.deadline = None
+        self.gives_back, self._adapters_lent = gives_back, adapters
+        self.set_autocommit(False)
+
+    def restore(self) -> Exception | None:
+        """Undo what a library may have set, and return why that cannot be: the connection is then closed."""
+        self._adapters_lent = None
+        handlers, self._handlers_lent = self._handlers_lent, ()
+        for handler in handlers:
+            self.remove_notice_handler(handler)
+        self.row_factory, self.cursor_factory = tuple_row, self.pool.cursor  # type: ignore[assignment]
+        if self.closed:
+            return psycopg.OperationalError("the connection was lost") if self.broken else None
+        self.timeout, self.deadline = RESTORE, monotonic() + RESTORE
+        try:
+            self.rollback()
+            self.set_autocommit(True)
+            self._default_modes()
+        except (psycopg.Error, DeadlineExceeded) as error:
+            self.end()
+            return error
+        return None
+
+    def _default_modes(self) -> None:
+        if self.isolation_level is not None:
+            self.set_isolation_level(None)
+        if self.read_only is not None:
+            self.set_read_only(None)
+        if self.deferrable is not None:
+            self.set_deferrable(None)
 
     def close(self) -> None:
         """Close the connection, or give it back to the pool that lent it."""

@@ -14,10 +14,11 @@ from time import monotonic
 from typing import Any, Literal, Self, TypeVar
 
 import psycopg
+from psycopg.adapt import AdaptersMap
 from psycopg.rows import namedtuple_row
 from psycopg.sql import SQL, Composable, Composed
 
-from ...errors import CircuitOpen, Exhausted, OutcomeUnknown, PoolClosed, Unreachable
+from ...errors import CircuitOpen, CohesionError, Exhausted, OutcomeUnknown, PoolClosed, Unreachable
 from ..fleet import Fleet, Host
 from ..holders import Holder
 from ..queries import Queries
@@ -173,27 +174,23 @@ class ConnectionManager:
         """Return a session whose reads see its writes, and those up to *position*, whatever server answers."""
         return Session(self, position)
 
-    def lend(self, *, timeout: float | None = None) -> Connection[Any]:
+    def lend(self, *, timeout: float | None = None, adapters: AdaptersMap | None = None) -> Connection[Any]:
         """Return a connection whose ``close()`` gives it back, for libraries that open theirs by themselves.
 
-        It is not in autocommit mode, as DB-API has it, and has no deadline once it is lent. Errors are psycopg's.
+        It is not in autocommit mode, as DB-API has it, and has no deadline once it is lent. *adapters* and whatever is
+        set on it hold until then. Errors are psycopg's; ours is the ``__cause__`` where psycopg has none.
         """
         try:
             connection = self.acquire(False, timeout)
-        except Unreachable as error:
+        except CohesionError as error:
             if isinstance(error.__cause__, psycopg.Error):
                 raise error.__cause__ from None
             raise psycopg.OperationalError(f"{error.what}: {error.why}") from error
-        connection.deadline = None
-        connection.set_autocommit(False)
-        connection.gives_back = self._take_back
+        connection.lend(self._take_back, adapters)
         return connection
 
     def _take_back(self, connection: Connection[Any]) -> None:
-        if not connection.closed:
-            connection.rollback()
-            connection.set_autocommit(True)
-        self.release(connection, None)
+        self.release(connection, connection.restore())
 
     # --- acquire and release ----------------------------------------------------------------------------------
 

@@ -47,6 +47,8 @@ class Full(Exception):
 class Pool:
     """At most *max_size* connections to *host*."""
 
+    cursor: type[Cursor[Any]] = Cursor
+
     def __init__(
         self, host: Host, fleet: Fleet, settings: Connections, *, application_name: str, queries: Queries | None
     ) -> None:
@@ -214,7 +216,7 @@ class Pool:
             **arguments(self.host.target, settings, self._application_name),
             autocommit=True,
             prepare_threshold=None if settings.pooler == "transaction" else settings.prepare_threshold,
-            cursor_factory=Cursor,
+            cursor_factory=self.cursor,
         )
         connection.pool = self
         connection.watch()
