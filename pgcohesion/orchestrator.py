@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -89,7 +90,7 @@ class Orchestrator:
                 from .connections import ConnectionManager
 
                 self._manager = ConnectionManager(self.config.get_connection_config(), self.fleet)
-                self._manager.on_slow.append(self._slow)
+                self._instrument(self._manager)
             return self._manager
 
     def get_async_connection_manager(self) -> AsyncConnectionManager:
@@ -100,7 +101,7 @@ class Orchestrator:
 
                 self._open()
                 self._async_manager = AsyncConnectionManager(self.config.get_connection_config(), self.fleet)
-                self._async_manager.on_slow.append(self._slow)
+                self._instrument(self._async_manager)
             return self._async_manager
 
     def get_health_monitor(self) -> Monitor:
@@ -142,6 +143,9 @@ class Orchestrator:
         self._lock = threading.RLock()
         self._monitor, self._forked = None, True
 
+    def _instrument(self, manager: ConnectionManager | AsyncConnectionManager) -> None:
+        manager.on_slow.append(self._slow)
+
     def start(self) -> Self:
         """Open the connections that are to be there at once; raise what keeps the database from answering."""
         manager = self.get_connection_manager()
@@ -167,10 +171,13 @@ class Orchestrator:
 
     async def aclose(self, timeout: float = 10.0) -> None:
         """Do the same for asyncio."""
+        import asyncio
+
         self._closed = True
+        until = monotonic() + timeout
         if self._async_manager is not None:
             await self._async_manager.close(timeout)
-        self.close(timeout)
+        await asyncio.to_thread(self.close, max(0.0, until - monotonic()))  # a thread that it waits for may need us
 
     def __enter__(self) -> Self:
         return self.start()
@@ -191,7 +198,11 @@ class Orchestrator:
             yield
 
     def close_on_signals(self, *numbers: int, timeout: float = 10.0) -> None:
-        """Drain at SIGTERM (or *numbers*), then let the signal do what it did before. Call it in the main thread."""
+        """Drain at SIGTERM (or *numbers*), then let the signal do what it did before. Call it in the main thread.
+
+        For programs without a server of their own: a web server first answers what it has accepted, with our
+        connections; there, :meth:`lifespan` or ``atexit.register(db.close)`` comes after it.
+        """
         for number in numbers or (signal.SIGTERM,):
             before = signal.getsignal(number)
 
@@ -245,6 +256,14 @@ class Orchestrator:
         try:
             self.get_connection_manager().execute("SELECT 1", timeout=READY)
         except Exception:  # noqa: BLE001  (whatever it is: not ready)
+            return False
+        return True
+
+    async def aready(self) -> bool:
+        """Do the same for asyncio."""
+        try:
+            await self.get_async_connection_manager().execute("SELECT 1", timeout=READY)
+        except Exception:  # noqa: BLE001
             return False
         return True
 

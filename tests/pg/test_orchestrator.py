@@ -176,6 +176,31 @@ def test_asyncio(shared: Project) -> None:
     assert ours() == []
 
 
+def test_at_its_end_the_event_loop_serves_threads_that_need_it(shared: Project) -> None:
+    """A thread holds a connection until the loop has done something for it: aclose() must not stand in the way."""
+
+    async def work() -> float:
+        db = Orchestrator(DatabaseConfig(load(shared.root, "test", environ={})))
+        loop = asyncio.get_running_loop()
+        holds = threading.Event()
+
+        def hold() -> None:
+            with db.get_connection_manager().connection():
+                holds.set()
+                asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), loop).result(20)
+
+        holder = asyncio.ensure_future(asyncio.to_thread(hold))
+        await asyncio.to_thread(holds.wait, 20)
+        assert await db.aready()
+        before = time.monotonic()
+        await db.aclose(5)
+        await holder
+        assert not await db.aready()
+        return time.monotonic() - before
+
+    assert asyncio.run(work()) < 4
+
+
 # --- what an application already has ------------------------------------------------------------------------
 
 
