@@ -145,6 +145,18 @@ class Orchestrator:
 
     def _instrument(self, manager: ConnectionManager | AsyncConnectionManager) -> None:
         manager.on_slow.append(self._slow)
+        if self.config.feature("opentelemetry"):
+            from importlib import import_module  # by name: what is off must not be needed
+
+            try:
+                tracing = import_module(f"{__package__}.integrations.opentelemetry")
+            except ImportError as error:
+                raise ConfigError(
+                    "the feature `opentelemetry` is on, but OpenTelemetry is not installed",
+                    why=str(error),
+                    fix="pip install pgcohesion[opentelemetry]",
+                ) from error
+            tracing.trace(manager)
 
     def start(self) -> Self:
         """Open the connections that are to be there at once; raise what keeps the database from answering."""

@@ -102,7 +102,7 @@ class ConnectionManager:
                     committed(connection)
         except psycopg.Error as error:
             if committing and not readonly and effect(error, committing=True) is Effect.UNKNOWN:
-                raise self._unknown(error) from error
+                raise self.unknown(error) from error
             raise
 
     def run(
@@ -121,7 +121,7 @@ class ConnectionManager:
         It is called again when the transaction surely left nothing behind: serialization failure, deadlock, a
         read-only server, a connection lost before COMMIT. With *idempotent* also when COMMIT's answer was lost.
         """
-        until = self._until(timeout)
+        until = self.until(timeout)
         for attempt in count():
             try:
                 with self.transaction(
@@ -129,11 +129,11 @@ class ConnectionManager:
                 ) as connection:
                     return function(connection, *arguments)
             except OutcomeUnknown:
-                if not (idempotent and self._pause(attempt, until)):
+                if not (idempotent and self.pause(attempt, until)):
                     raise
                 self.counters.unknown -= 1  # it is known to do no harm
             except psycopg.Error as error:
-                if not self._worth(error, readonly) or not self._pause(attempt, until):
+                if not self.worth(error, readonly) or not self.pause(attempt, until):
                     raise
         raise AssertionError
 
@@ -153,7 +153,7 @@ class ConnectionManager:
         It runs again when it surely had no effect, or when *readonly* or *idempotent* say that this does no harm.
         Raises OutcomeUnknown when the connection was lost meanwhile.
         """
-        until = self._until(timeout)
+        until = self.until(timeout)
         for attempt in count():
             try:
                 with self.connection(readonly=readonly, timeout=until - monotonic(), lsn=lsn) as connection:
@@ -165,8 +165,8 @@ class ConnectionManager:
                     return rows
             except psycopg.Error as error:
                 if not (readonly or idempotent) and effect(error, committing=True) is Effect.UNKNOWN:
-                    raise self._unknown(error) from error
-                if not self._worth(error, readonly) or not self._pause(attempt, until):
+                    raise self.unknown(error) from error
+                if not self.worth(error, readonly) or not self.pause(attempt, until):
                     raise
         raise AssertionError
 
@@ -194,7 +194,8 @@ class ConnectionManager:
 
     # --- acquire and release ----------------------------------------------------------------------------------
 
-    def _until(self, timeout: float | None) -> float:
+    def until(self, timeout: float | None) -> float:
+        """Return the deadline (of time.monotonic) of a call that begins now."""
         return monotonic() + (self.config.settings.timeout if timeout is None else timeout)
 
     def acquire(self, readonly: bool = False, timeout: float | None = None, lsn: int = 0) -> Connection[Any]:
@@ -249,7 +250,7 @@ class ConnectionManager:
                     return connection
             if self._useless(problems):
                 raise self._unreachable(problems) from self._cause(problems)
-            if not self._pause(attempt, until):
+            if not self.pause(attempt, until):
                 raise self._unreachable(problems) from self._cause(problems)
         raise AssertionError
 
@@ -315,7 +316,7 @@ class ConnectionManager:
 
     # --- trying again --------------------------------------------------------------------------------------------
 
-    def _worth(self, error: psycopg.Error, readonly: bool) -> bool:
+    def worth(self, error: psycopg.Error, readonly: bool = False) -> bool:
         """Return whether running it again may help, given that it does no harm."""
         if not self.config.retry or self._closed:
             return False
@@ -323,7 +324,7 @@ class ConnectionManager:
             return not readonly and len(self.pools) > 1
         return effect(error, committing=False) is Effect.NONE
 
-    def _pause(self, attempt: int, until: float) -> bool:
+    def pause(self, attempt: int, until: float) -> bool:
         """Wait for a moment (full jitter) and return True, or False at once when the deadline comes before its end."""
         settings = self.config.settings
         longest = min(settings.max_backoff, settings.backoff * 2 ** min(attempt, 16))
@@ -334,7 +335,8 @@ class ConnectionManager:
         sleep(seconds)
         return True
 
-    def _unknown(self, error: psycopg.Error) -> OutcomeUnknown:
+    def unknown(self, error: psycopg.Error) -> OutcomeUnknown:
+        """Count a COMMIT whose answer was lost, and return what to raise."""
         self.counters.unknown += 1
         return OutcomeUnknown(
             "the connection was lost while the work was committed; it may be done, or not",
