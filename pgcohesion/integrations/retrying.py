@@ -22,13 +22,14 @@ def run(
     begin: Callable[[], AbstractContextManager[C]],
     function: Callable[[C], T],
     *,
-    harmless: bool,
+    readonly: bool,
+    idempotent: bool,
     timeout: float | None,
 ) -> T:
     """Call *function* with what *begin* gives, which commits at its end; return what it returns.
 
-    Again, until *timeout* seconds have passed, when the transaction surely left nothing behind; *harmless*: also when
-    that is unknown. Raises OutcomeUnknown when the connection was lost during COMMIT.
+    Again, until *timeout* seconds have passed, when the transaction surely left nothing behind; *readonly* or
+    *idempotent*: also when that is unknown. Raises OutcomeUnknown when the connection was lost during COMMIT.
     """
     until = manager.until(timeout)
     for attempt in count():
@@ -42,9 +43,9 @@ def run(
             problem = cause(error)
             if problem is None:
                 raise
-            if committing and not harmless and effect(problem, committing=True) is Effect.UNKNOWN:
+            if committing and not (readonly or idempotent) and effect(problem, committing=True) is Effect.UNKNOWN:
                 raise manager.unknown(problem) from error
-            if not manager.worth(problem) or not manager.pause(attempt, until):
+            if not manager.worth(problem, readonly) or not manager.pause(attempt, until):
                 raise
     raise AssertionError
 

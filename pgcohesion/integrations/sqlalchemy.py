@@ -76,5 +76,10 @@ def run(
             yield opened
 
     return retrying.run(
-        manager, begin, lambda given: function(given, *arguments), harmless=readonly or idempotent, timeout=timeout
+        manager,
+        begin,
+        lambda given: function(given, *arguments),
+        readonly=readonly,
+        idempotent=idempotent,
+        timeout=timeout,
     )

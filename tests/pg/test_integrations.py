@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ from sqlalchemy.orm import sessionmaker
 from pgcohesion.application import get_database_config
 from pgcohesion.connections._sync.connection import Cursor
 from pgcohesion.context import Context
-from pgcohesion.errors import ConfigError, OutcomeUnknown
+from pgcohesion.errors import ConfigError, OutcomeUnknown, Unreachable
 from pgcohesion.integrations import django as on_django
 from pgcohesion.integrations import sqlalchemy as on_sqlalchemy
 from pgcohesion.orchestrator import Orchestrator, get_database_orchestrator
@@ -215,6 +216,25 @@ def test_sqlalchemy_s_work_runs_again_when_it_left_nothing(db: Orchestrator, ctx
     with pytest.raises(exc.ProgrammingError):
         on_sqlalchemy.run(engine, lambda connection: connection.execute(text("SELECT nonsense")))
     assert len(attempts) == 4
+
+
+def test_what_can_never_work_fails_at_once_and_says_why(
+    shared: Project, monkeypatch: pytest.MonkeyPatch, connections: Connections
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/nothing")
+    monkeypatch.setenv("PGCOHESION__CONNECTIONS__TIMEOUT", "20")
+    broken = Orchestrator(get_database_config("test"))
+    connections["default"].orchestrator = broken
+    connections["default"].settings_dict["NAME"] = "nothing"
+    started = time.monotonic()
+    with pytest.raises(exc.OperationalError, match="refused") as caught:
+        on_sqlalchemy.run(on_sqlalchemy.engine(broken), lambda connection: None)
+    assert caught.value.orig is not None
+    assert isinstance(caught.value.orig.__cause__, Unreachable)
+    with pytest.raises(django.db.OperationalError, match="refused"):
+        on_django.run(lambda: None)
+    assert time.monotonic() - started < 5
+    broken.close()
 
 
 DIES_AT_COMMIT = """

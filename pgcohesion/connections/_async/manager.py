@@ -7,6 +7,7 @@ import random
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from itertools import count
 from math import inf
 from time import monotonic
@@ -177,13 +178,13 @@ class AsyncConnectionManager:
         """Return a connection whose ``close()`` gives it back, for libraries that open theirs by themselves.
 
         It is not in autocommit mode, as DB-API has it, and has no deadline once it is lent. *adapters* and whatever is
-        set on it hold until then. Errors are psycopg's; ours is the ``__cause__`` where psycopg has none.
+        set on it hold until then. Errors are psycopg's, and ours is their ``__cause__``.
         """
         try:
             connection = await self.acquire(False, timeout)
         except CohesionError as error:
             if isinstance(error.__cause__, psycopg.Error):
-                raise error.__cause__ from None
+                raise copy(error.__cause__) from error
             raise psycopg.OperationalError(f"{error.what}: {error.why}") from error
         await connection.lend(self._take_back, adapters)
         return connection
@@ -317,7 +318,7 @@ class AsyncConnectionManager:
 
     # --- trying again --------------------------------------------------------------------------------------------
 
-    def worth(self, error: psycopg.Error, readonly: bool = False) -> bool:
+    def worth(self, error: psycopg.Error, readonly: bool) -> bool:
         """Return whether running it again may help, given that it does no harm."""
         if not self.config.retry or self._closed:
             return False

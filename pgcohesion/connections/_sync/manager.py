@@ -8,6 +8,7 @@ import random
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from itertools import count
 from math import inf
 from time import monotonic
@@ -178,13 +179,13 @@ class ConnectionManager:
         """Return a connection whose ``close()`` gives it back, for libraries that open theirs by themselves.
 
         It is not in autocommit mode, as DB-API has it, and has no deadline once it is lent. *adapters* and whatever is
-        set on it hold until then. Errors are psycopg's; ours is the ``__cause__`` where psycopg has none.
+        set on it hold until then. Errors are psycopg's, and ours is their ``__cause__``.
         """
         try:
             connection = self.acquire(False, timeout)
         except CohesionError as error:
             if isinstance(error.__cause__, psycopg.Error):
-                raise error.__cause__ from None
+                raise copy(error.__cause__) from error
             raise psycopg.OperationalError(f"{error.what}: {error.why}") from error
         connection.lend(self._take_back, adapters)
         return connection
@@ -316,7 +317,7 @@ class ConnectionManager:
 
     # --- trying again --------------------------------------------------------------------------------------------
 
-    def worth(self, error: psycopg.Error, readonly: bool = False) -> bool:
+    def worth(self, error: psycopg.Error, readonly: bool) -> bool:
         """Return whether running it again may help, given that it does no harm."""
         if not self.config.retry or self._closed:
             return False

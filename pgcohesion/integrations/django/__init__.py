@@ -69,4 +69,4 @@ def run(
     def attempt(_: object) -> T:
         return function(*arguments)
 
-    return retrying.run(manager, begin, attempt, harmless=readonly or idempotent, timeout=timeout)
+    return retrying.run(manager, begin, attempt, readonly=readonly, idempotent=idempotent, timeout=timeout)

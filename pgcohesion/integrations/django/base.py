@@ -22,12 +22,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
     @cached_property
     def orchestrator(self) -> Orchestrator:
         """Where the connections come from."""
-        return get_database_orchestrator(self.settings_dict["OPTIONS"]["env"])
+        return get_database_orchestrator(self.settings_dict["OPTIONS"].get("env"))
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return Django's parameters; where the server is, the environment says."""
         params: dict[str, Any] = super().get_connection_params()
-        del params["env"]
+        params.pop("env", None)
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
