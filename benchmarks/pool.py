@@ -29,7 +29,7 @@ from pgcohesion.setup import setup
 from tests.support import project
 
 SIZE = 8
-CALLS = 400  # a batch, over all threads
+CALLS = 400  # a batch of one thread; several threads make ten times as many together
 Call = Callable[[], None]
 
 
@@ -61,13 +61,15 @@ def candidates(parameters: dict[str, str], threads: int) -> dict[str, tuple[Call
     found: dict[str, tuple[Call, Call]] = {"raw cursor": (raw, close)}
     public = {name: value for name, value in parameters.items() if name != "password"}
     targets = tuple(resolve(public, Secret(parameters["password"])))
-    manager = ConnectionManager(ConnectionConfig(targets, Connections(max_size=SIZE)))
+    for name, counting in (("pgcohesion", True), ("pgcohesion, no statistics", False)):
+        settings = ConnectionConfig(targets, Connections(max_size=SIZE), query_statistics=counting)
+        manager = ConnectionManager(settings)
 
-    def ours() -> None:
-        with manager.connection() as connection:
-            connection.execute("select 1").fetchone()
+        def ours(manager: ConnectionManager = manager) -> None:
+            with manager.connection() as connection:
+                connection.execute("select 1").fetchone()
 
-    found["pgcohesion"] = (ours, manager.close)
+        found[name] = (ours, manager.close)
     found |= pools(parameters) | engines(parameters)
     return found
 
@@ -128,7 +130,7 @@ def batch(call: Call, threads: int) -> float:
     def work() -> None:
         call()
         gate.wait()
-        for _ in range(CALLS // threads):
+        for _ in range(10 * CALLS // threads):
             call()
         gate.wait()
 

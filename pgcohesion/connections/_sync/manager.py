@@ -56,9 +56,8 @@ class ConnectionManager:
         self.counters = Counters()
         self.on_slow: list[Callable[[str, float], None]] = []
         monitoring = config.monitoring
-        self.queries = (
-            Queries(monitoring.queries, monitoring.slow_query, self._slow) if config.query_statistics else None
-        )
+        slow = min(monitoring.slow_query, config.settings.breaker.slow)
+        self.queries = Queries(monitoring.queries, slow, self._slow) if config.query_statistics else None
         self.pools: dict[Host, Pool] = {
             host: Pool(
                 host, self.fleet, config.settings, application_name=config.application_name, queries=self.queries
@@ -369,6 +368,8 @@ class ConnectionManager:
     # --- looking after --------------------------------------------------------------------------------------------
 
     def _slow(self, text: str, seconds: float) -> None:
+        if seconds < self.config.monitoring.slow_query:
+            return
         self.counters.slow_queries += 1
         for listener in self.on_slow:
             listener(text, seconds)
