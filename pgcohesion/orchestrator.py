@@ -89,8 +89,9 @@ class Orchestrator:
             if self._manager is None:
                 from .connections import ConnectionManager
 
-                self._manager = ConnectionManager(self.config.get_connection_config(), self.fleet)
-                self._instrument(self._manager)
+                manager = ConnectionManager(self.config.get_connection_config(), self.fleet)
+                self._instrument(manager)
+                self._manager = manager
             return self._manager
 
     def get_async_connection_manager(self) -> AsyncConnectionManager:
@@ -100,8 +101,9 @@ class Orchestrator:
                 from .connections import AsyncConnectionManager
 
                 self._open()
-                self._async_manager = AsyncConnectionManager(self.config.get_connection_config(), self.fleet)
-                self._instrument(self._async_manager)
+                manager = AsyncConnectionManager(self.config.get_connection_config(), self.fleet)
+                self._instrument(manager)
+                self._async_manager = manager
             return self._async_manager
 
     def get_health_monitor(self) -> Monitor:
