@@ -590,6 +590,21 @@ def test_asyncio_permanent_errors_come_at_once(ctx: Context) -> None:
     asyncio.run(main())
 
 
+def test_a_write_where_only_reads_were_announced_says_nothing_of_the_host(ctx: Context, database: str) -> None:
+    """An application's slip must not take the primary from everybody else; two names of one host are two hosts."""
+    one = config(ctx, database)
+    host, port = ctx.server.address()
+    parameters = {**ctx.server.parameters(), "dbname": database, "host": host, "port": str(port)}
+    password = Secret(parameters.pop("password"))
+    with managed(ConnectionConfig((*one.targets, *resolve(parameters, password)), Connections())) as manager:
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            manager.run(lambda connection: connection.execute("CREATE TABLE public.slip ()"), readonly=True)
+        assert not any(host.read_only or host.role == "standby" for host in manager.fleet.status())
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            manager.execute("SET transaction_read_only = on; CREATE TABLE public.slip ()", timeout=0.2)
+        assert any(host.read_only for host in manager.fleet.status())  # what was announced as a write tells
+
+
 # --- lending to libraries ---------------------------------------------------------------------------------
 
 

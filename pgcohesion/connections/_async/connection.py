@@ -39,6 +39,7 @@ class AsyncConnection(psycopg.AsyncConnection[Row]):
     pool: Any = None
     peer: tuple[str, int] | None = None
     standby: bool = False
+    readonly: bool = False  # what was announced: a write is then the program's mistake, not the host's
     gives_back: Callable[[Any], Awaitable[None]] | None = None
     _adapters_lent: AdaptersMap | None = None
     _handlers_lent: tuple[NoticeHandler, ...] = ()

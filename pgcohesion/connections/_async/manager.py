@@ -208,7 +208,7 @@ class AsyncConnectionManager:
             connection = self.pools[host].take() or await self._try(host, until, problems, readonly, lsn)
         if connection is None:
             connection = await self._search(until, problems, readonly, lsn)
-        connection.timeout = seconds
+        connection.timeout, connection.readonly = seconds, readonly
         connection.deadline = None if until == inf else until
         return connection
 
@@ -218,7 +218,7 @@ class AsyncConnectionManager:
         log = connection.log
         if error is not None and (lost(error) or connection.closed):
             self.fleet.failed(host, str(error).strip())
-        elif getattr(error, "sqlstate", None) == "25006" and len(self.pools) > 1:
+        elif getattr(error, "sqlstate", None) == "25006" and len(self.pools) > 1 and not connection.readonly:
             self.fleet.not_primary(host, read_only=not connection.standby)
         elif log is not None and log.longest > self.config.settings.breaker.slow:
             self.fleet.failed(host, f"a query took {log.longest:.1f} s")

@@ -40,6 +40,7 @@ class Connection(psycopg.Connection[Row]):
     pool: Any = None
     peer: tuple[str, int] | None = None
     standby: bool = False
+    readonly: bool = False  # what was announced: a write is then the program's mistake, not the host's
     gives_back: Callable[[Any], Answer[None]] | None = None
     _adapters_lent: AdaptersMap | None = None
     _handlers_lent: tuple[NoticeHandler, ...] = ()
