@@ -199,6 +199,18 @@ def test_reads_see_nothing_of_a_restart_of_postgresql(application: Application, 
     assert {status for seen in statuses for status in seen} == {200}
 
 
+def test_while_postgresql_is_down_it_lives_but_is_not_ready(application: Application, server: Context) -> None:
+    server.db.forget()
+    server.server.stop()
+    try:
+        assert application.ask("/readyz")[0] == 503
+        status, content = application.ask("/healthz")
+        assert (status, bool(json.loads(content)["state"])) == (200, True)
+    finally:
+        server.server.start()
+    wait_for(lambda: application.ask("/readyz")[0] == 200)
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_at_sigterm_it_answers_what_it_has_accepted_and_leaves_nothing_behind(
     name: str, made: Project, server: Context
