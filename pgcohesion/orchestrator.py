@@ -66,7 +66,6 @@ class Orchestrator:
         self._async_manager: AsyncConnectionManager | None = None
         self._monitor: Monitor | None = None
         self._closed = self._forked = False
-        self._leaks: set[int] = set()
 
     # --- services ---------------------------------------------------------------------------------------------
 
@@ -97,10 +96,11 @@ class Orchestrator:
     def get_async_connection_manager(self) -> AsyncConnectionManager:
         """Return the connections, for the event loop that calls first."""
         with self._lock:
+            if self._async_manager is None or self._forked:
+                self._open()
             if self._async_manager is None:
                 from .connections import AsyncConnectionManager
 
-                self._open()
                 manager = AsyncConnectionManager(self.config.get_connection_config(), self.fleet)
                 self._instrument(manager)
                 self._async_manager = manager
@@ -258,8 +258,8 @@ class Orchestrator:
             if manager is None:
                 continue
             for holder in manager.held(settings.leak_after):
-                if id(holder) not in self._leaks:
-                    self._leaks.add(id(holder))
+                if not holder.told:
+                    holder.told = True
                     manager.counters.leaks += 1
                     _log().warning("a connection was not given back: %s", holder)
                     self._tell("leak", holder)

@@ -15,10 +15,11 @@ OWN = ("/pgcohesion/connections/", "/contextlib.py")
 class Holder:
     """A checkout: *since* (time.monotonic), the thread, and where in the program it was made."""
 
-    __slots__ = ("_frames", "since", "thread")
+    __slots__ = ("_frames", "since", "thread", "told")
 
     def __init__(self, since: float, thread: int, frames: list[tuple[CodeType, int]]) -> None:
         self.since, self.thread, self._frames = since, thread, frames
+        self.told = False  # as a leak
 
     @property
     def stack(self) -> tuple[str, ...]:
