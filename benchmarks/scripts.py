@@ -20,11 +20,10 @@ BLANK = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, token
 
 def tokens(text: str) -> int:
     """Return how many tokens of code *text* has."""
-    inner = ("\n".join(text.splitlines()), set())
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     strings = {
         (node.body[0].lineno, node.body[0].col_offset)
-        for node in ast.walk(ast.parse(inner[0]))
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, documented) and node.body and ast.get_docstring(node) is not None
     }
     made = tokenize.generate_tokens(io.StringIO(text).readline)
