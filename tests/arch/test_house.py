@@ -113,3 +113,10 @@ def test_no_machine_path_or_registry_stands_in_the_repo() -> None:
     for name in done.stdout.split():
         text = (REPO / name).read_text("utf-8", "replace") if (REPO / name).is_file() else ""
         assert not re.search(r"/(root|home)/\w+/|index-url[ =]+http", text), name
+
+
+def test_the_face_for_threads_is_made_from_the_one_for_asyncio() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/sync.py", "--check"], cwd=REPO, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "_sync is up to date\n"), done.stderr
