@@ -6,12 +6,13 @@ import asyncio
 import json
 import math
 import os
+import random
 import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -654,3 +655,95 @@ def test_a_library_meets_only_errors_of_psycopg(ctx: Context) -> None:
         manager.close(0)
         with pytest.raises(psycopg.OperationalError, match="shutting down"):
             manager.lend()
+
+
+# --- everything at once ------------------------------------------------------------------------------------------
+
+
+def settled(manager: Any) -> None:
+    """Assert that nothing is lost: each connection is idle exactly once, nobody waits, nothing is being opened."""
+    pool = manager.pools[manager.fleet.hosts[0]]
+    wait_for(lambda: pool.statistics().opening == 0)
+    numbers = pool.statistics()
+    assert (numbers.in_use, numbers.waiting) == (0, 0)
+    assert numbers.size <= manager.config.settings.max_size
+    assert len(set(pool._idle)) == len(pool._idle) == len(pool._all)
+    assert pool.held() == []
+
+
+def mischief(connection: psycopg.Connection[Any], kind: int) -> None:
+    """Do with a connection what programs do."""
+    if kind == 0:
+        connection.execute("SELECT pg_sleep(0.01)")
+    elif kind == 1:
+        connection.execute("BEGIN")  # and never ended
+    elif kind == 2:
+        connection.execute("SELEC")
+    elif kind == 3:
+        connection.close()
+    else:
+        raise ZeroDivisionError
+
+
+def test_nothing_is_lost_in_a_storm_of_threads(ctx: Context, database: str) -> None:
+    seen: dict[int, int] = {}
+    shared: list[str] = []
+    stop = threading.Event()
+
+    def work(manager: ConnectionManager, number: int) -> None:
+        dice = random.Random(number)
+        for _ in range(40):
+            with suppress(CohesionError, psycopg.Error, ZeroDivisionError):
+                timeout = dice.choice((0.001, 0.02, 5))
+                with manager.connection(timeout=timeout, readonly=dice.random() < 0.5) as connection:
+                    pid = connection.info.backend_pid
+                    if seen.setdefault(pid, number) != number:
+                        shared.append(f"{pid} is in two hands")
+                    try:
+                        mischief(connection, dice.randrange(5))
+                    finally:
+                        seen.pop(pid, None)
+
+    def disturb() -> None:
+        while not stop.wait(0.05):
+            terminate_all(ctx, database)
+
+    with managed(config(ctx, database, max_size=5)) as manager:
+        threads = [threading.Thread(target=work, args=[manager, number]) for number in range(24)]
+        disturber = threading.Thread(target=disturb)
+        for thread in (*threads, disturber):
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stop.set()
+        disturber.join()
+        assert shared == []
+        settled(manager)
+        assert manager.execute("SELECT 1 AS one", readonly=True)[0].one == 1
+
+
+def test_nothing_is_lost_when_tasks_are_cancelled_anywhere(ctx: Context, database: str) -> None:
+    async def work(manager: AsyncConnectionManager, dice: random.Random) -> None:
+        if dice.random() < 0.5:
+            await manager.execute("SELECT pg_sleep(0.002)", readonly=True)
+            return
+        async with manager.transaction() as connection:
+            await connection.execute("SELECT pg_sleep(0.002)")
+
+    async def main() -> None:
+        dice = random.Random(3)
+        async with AsyncConnectionManager(config(ctx, database, max_size=4)) as manager:
+            tasks = [asyncio.create_task(work(manager, dice)) for _ in range(150)]
+            for task in tasks:
+                if dice.random() < 0.6:
+                    await asyncio.sleep(dice.random() * 0.004)
+                    task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(one) for one in ended} <= {asyncio.CancelledError, type(None)}, ended
+            pool = manager.pools[manager.fleet.hosts[0]]
+            while pool.statistics().opening:
+                await asyncio.sleep(0.01)
+            settled(manager)
+            assert (await manager.execute("SELECT 1 AS one"))[0].one == 1
+
+    asyncio.run(main())
