@@ -17,6 +17,7 @@ class Grade(StrEnum):
     """How good something is."""
 
     OK = "ok"
+    INFO = "info"
     WARN = "warn"
     FAIL = "fail"
     UNKNOWN = "unknown"

@@ -225,11 +225,19 @@ class Backup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     jobs: int = 2
 
 
-class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[health.limits.CHECK]``."""
+class ObjectLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health.limits.CHECK.objects.NAME]``."""
 
     warn: float | None = None
     fail: float | None = None
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health.limits.CHECK]``: thresholds, and those of single objects."""
+
+    warn: float | None = None
+    fail: float | None = None
+    objects: dict[str, ObjectLimits] = {}
 
 
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,11 +6,14 @@ A check is SQL and a pure function ``evaluate(rows, limits) -> Finding | list[Fi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from importlib import import_module
+from inspect import cleandoc
 from pkgutil import iter_modules
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..view import Grade
 
@@ -19,7 +22,10 @@ _checks: dict[str, Check] = {}
 
 
 class Finding(Struct, frozen=True):
-    """What a check found: *text* has the measured value, *fix* lines to paste, *object* what it is about."""
+    """What a check found: *text* has the measured value, *fix* lines to paste, *object* what it is about.
+
+    *undo* brings back what the fix takes away; *threshold* is the limit that *value* has passed.
+    """
 
     grade: Grade
     text: str
@@ -27,6 +33,14 @@ class Finding(Struct, frozen=True):
     object: str = ""
     value: float | None = None
     check: str = ""
+    undo: str = ""
+    threshold: float | None = None
+    database: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same trouble of the same object, run after run."""
+        return sha256(f"{self.check}\0{self.database}\0{self.object}".encode()).hexdigest()[:10]
 
 
 class Limits(Struct, frozen=True):
@@ -34,15 +48,23 @@ class Limits(Struct, frozen=True):
 
     warn: float | None = None
     fail: float | None = None
+    objects: dict[str, Limits] = {}
 
     @classmethod
     def of(cls, check: Check, changed: Any) -> Limits:
         """Return the check's own limits with the environment's changes."""
-        if changed is None:
-            return cls(check.warn, check.fail)
-        return cls(
-            check.warn if changed.warn is None else changed.warn, check.fail if changed.fail is None else changed.fail
-        )
+        own = cls(check.warn, check.fail)
+        return own if changed is None else own._changed(changed)
+
+    def _changed(self, by: Any) -> Limits:
+        warn = self.warn if by.warn is None else by.warn
+        fail = self.fail if by.fail is None else by.fail
+        changed = Limits(warn, fail)
+        return Limits(warn, fail, {name: changed._changed(one) for name, one in getattr(by, "objects", {}).items()})
+
+    def of_object(self, name: str) -> Limits:
+        """Return the limits of one object: its own, or those of all."""
+        return self.objects.get(name, self)
 
     def grade(self, value: float) -> Grade:
         """Return the grade of *value*: the higher the worse."""
@@ -50,14 +72,22 @@ class Limits(Struct, frozen=True):
             return Grade.FAIL
         return Grade.WARN if self.warn is not None and value >= self.warn else Grade.OK
 
-    def finding(self, value: float, text: str, *, fix: str = "", object: str = "") -> Finding:  # noqa: A002
-        """Return the finding of *value*; the fix is kept only when it is not ok."""
-        grade = self.grade(value)
-        return Finding(grade, text, fix if grade is not Grade.OK else "", object, value)
+    def finding(self, value: float, text: str, *, fix: str = "", object: str = "", undo: str = "") -> Finding:  # noqa: A002
+        """Return the finding of *value* of *object*; fix and undo are kept only when it is not ok."""
+        limits = self.of_object(object)
+        grade = limits.grade(value)
+        if grade is Grade.OK:
+            return Finding(grade, text, "", object, value)
+        threshold = limits.fail if grade is Grade.FAIL else limits.warn
+        return Finding(grade, text, fix, object, value, undo=undo, threshold=threshold)
 
 
 class Check(Struct, frozen=True):
-    """A check: *scope* cluster asks once, database asks each declared database."""
+    """A check: *scope* cluster asks once, database asks each declared database.
+
+    *area* is its topic, *why* what its trouble leads to. *guard* is SQL that says whether this role may ask; where it
+    says no, the finding is ``skipped: needs`` *needs*. *cost*: quick checks look at no relation, deep ones read much.
+    """
 
     id: str
     title: str
@@ -67,22 +97,45 @@ class Check(Struct, frozen=True):
     warn: float | None = None
     fail: float | None = None
     min_version: int = 14
+    area: str = ""
+    why: str = ""
+    cost: Literal["quick", "standard", "deep"] = "standard"
+    guard: str = ""
+    needs: str = ""
 
 
-def check_of(
+def check_of(  # noqa: PLR0913  (what is true of a check, by name)
     query: str,
     *,
     warn: float | None = None,
     fail: float | None = None,
     scope: Literal["cluster", "database"] = "cluster",
     min_version: int = 14,
+    cost: Literal["quick", "standard", "deep"] = "standard",
+    guard: str = "",
+    needs: str = "",
 ) -> Callable[[Evaluate], Check]:
-    """Register a function as a check; its name is the id, the first line of its docstring the title."""
+    """Register a function as a check: its name is the id, its docstring's first line the title, the rest *why*."""
 
     def register(function: Evaluate) -> Check:
         name: str = function.__name__
-        title = (function.__doc__ or name).splitlines()[0]
-        made = Check(name, title, query, function, scope, warn, fail, min_version)
+        title, _, why = cleandoc(function.__doc__ or name).partition("\n")
+        area = function.__module__.rpartition(".")[2]
+        made = Check(
+            name,
+            title,
+            query,
+            function,
+            scope,
+            warn,
+            fail,
+            min_version,
+            area,
+            " ".join(why.split()),
+            cost,
+            guard,
+            needs,
+        )
         _checks[name] = made
         return made
 
@@ -103,4 +156,4 @@ def findings(check: Check, rows: list[Any], limits: Limits, database: str = "") 
     result = check.evaluate(rows, limits)
     for finding in result if isinstance(result, list) else [result]:
         where = f"{database}: " if database else ""
-        yield Finding(finding.grade, where + finding.text, finding.fix, finding.object, finding.value, check.id)
+        yield replace(finding, text=where + finding.text, check=check.id, database=database)

@@ -8,7 +8,7 @@ from typing import Any
 from ..view import Answer, Grade, Line, Table, View, count
 from .registry import Check, Finding, Limits
 
-_ORDER = (Grade.OK, Grade.SKIPPED, Grade.UNKNOWN, Grade.WARN, Grade.FAIL)
+_ORDER = (Grade.OK, Grade.INFO, Grade.SKIPPED, Grade.UNKNOWN, Grade.WARN, Grade.FAIL)
 
 
 class Report(Answer, frozen=True):

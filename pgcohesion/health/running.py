@@ -40,6 +40,9 @@ def _judged(ctx: Context, checks: Sequence[Check], database: str, shown: str) ->
     version = connection.info.server_version // 10000
     able = [check for check in checks if version >= check.min_version]
     try:
+        refused = _refused(connection, able, ctx.config.health.timeout)
+        yield from (Finding(Grade.SKIPPED, f"needs {check.needs}", check=check.id) for check in refused)
+        able = [check for check in able if check not in refused]
         answers = ask(connection, [check.query for check in able], ctx.config.health.timeout)
     except psycopg.Error as error:
         raise translate(error, "the health checks could not be run") from error
@@ -50,6 +53,18 @@ def _judged(ctx: Context, checks: Sequence[Check], database: str, shown: str) ->
             yield Finding(grade, str(answer.diag.message_primary or answer), check=check.id)
         else:
             yield from findings(check, answer, limits, shown)
+
+
+def _refused(connection: psycopg.Connection[Any], checks: Sequence[Check], timeout: float) -> list[Check]:
+    """Return the checks whose guard says that this role, or this server, cannot be asked: one round trip for all."""
+    guarded = [check for check in checks if check.guard]
+    if not guarded:
+        return []
+    columns = ", ".join(f"({check.guard}) AS g{position}" for position, check in enumerate(guarded))
+    (answer,) = ask(connection, [f"SELECT {columns}"], timeout)
+    if isinstance(answer, psycopg.Error):
+        raise answer
+    return [check for check, allowed in zip(guarded, answer[0], strict=True) if not allowed]
 
 
 def ask(connection: psycopg.Connection[Any], queries: Sequence[str], timeout: float) -> list[Answer]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace as Row
 from typing import Any
 
@@ -14,59 +16,10 @@ from pgcohesion.view import Grade
 pytestmark = pytest.mark.unit
 CHECKS = {check.id: check for check in load()}
 OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
-SESSION = {"pid": 7, "role": "app", "application": ""}
-WAITING = {
-    "pid": 9,
-    "role": "app",
-    "blocker": 7,
-    "blocker_role": "ops",
-    "blocker_state": "idle in transaction",
-    "root": True,
-}
-
-TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
-    ("connections", [{"used": 1, "slots": 100}], OK, ""),
-    ("connections", [{"used": 80, "slots": 100}], WARN, ""),
-    ("connections", [{"used": 97, "slots": 100}], FAIL, ""),
-    ("idle_in_transaction", [], OK, ""),
-    ("idle_in_transaction", [{**SESSION, "age": 299}], OK, ""),
-    ("idle_in_transaction", [{**SESSION, "age": 300}], WARN, "7"),
-    ("idle_in_transaction", [{**SESSION, "age": 5000}], FAIL, "7"),
-    ("long_transactions", [{**SESSION, "age": 60}], OK, ""),
-    ("long_transactions", [{**SESSION, "age": 7200}], WARN, "7"),
-    ("blocked_sessions", [], OK, ""),
-    ("blocked_sessions", [{**WAITING, "waits": 5}], OK, "7"),
-    ("blocked_sessions", [{**WAITING, "waits": 31}, {**WAITING, "pid": 10, "waits": 2}], WARN, "7"),
-    ("blocked_sessions", [{**WAITING, "waits": 31, "root": False}], OK, ""),
-    ("inactive_slots", [{"name": "s", "kept": 10.0}], OK, ""),
-    ("inactive_slots", [{"name": "it's", "kept": 2.0 * 1024**3}], WARN, "it's"),
-    ("inactive_slots", [{"name": "s", "kept": 11.0 * 1024**3}], FAIL, "s"),
-    ("archiver", [{"mode": "off", "failures": 3, "failing": True, "file": None}], OK, ""),
-    ("archiver", [{"mode": "on", "failures": 3, "failing": False, "file": "x"}], OK, ""),
-    ("archiver", [{"mode": "on", "failures": 3, "failing": True, "file": "0001"}], FAIL, "0001"),
-    ("wraparound", [{"name": "d", "xid": 0.1, "mxid": 0.0}], OK, "d"),
-    ("wraparound", [{"name": "d", "xid": 0.1, "mxid": 0.3}], WARN, "d"),
-    ("wraparound", [{"name": "d", "xid": 0.8, "mxid": 0.3}], FAIL, "d"),
-    ("pending_restart", [], OK, ""),
-    ("pending_restart", [{"name": "max_connections"}], WARN, "max_connections"),
-    ("durability", [], OK, ""),
-    ("durability", [{"name": "fsync"}], FAIL, "fsync"),
-    ("checksum_failures", [], OK, ""),
-    ("checksum_failures", [{"name": "chanuka", "failures": 2}], FAIL, "chanuka"),
-    ("superusers", [], OK, ""),
-    ("superusers", [{"name": 'o"dd'}], WARN, 'o"dd'),
-    ("invalid_indexes", [], OK, ""),
-    ("invalid_indexes", [{"name": "i"}], WARN, "i"),
-    ("unindexed_foreign_keys", [{"name": "t", "constraint": "c", "bytes": 9.0, "columns": "a"}], OK, ""),
-    ("unindexed_foreign_keys", [{"name": "t", "constraint": "c", "bytes": 2e7, "columns": "a"}], WARN, "t"),
-    ("sequences", [], OK, ""),
-    ("sequences", [{"name": "s", "owner": "t", "column": "id", "used": 0.5}], OK, ""),
-    ("sequences", [{"name": "s", "owner": "t", "column": "id", "used": 0.8}], WARN, "s"),
-    ("sequences", [{"name": "s", "owner": "t", "column": "id", "used": 0.96}], FAIL, "s"),
-    ("dead_rows", [{"name": "t", "dead": 60000, "live": 600000, "share": 0.1}], OK, ""),
-    ("dead_rows", [{"name": "t", "dead": 60000, "live": 60000, "share": 0.5}], WARN, "t"),
-    ("never_analyzed", [], OK, ""),
-    ("never_analyzed", [{"name": "t", "rows": 200000}], WARN, "t"),
+TABLE = [
+    case
+    for path in sorted((Path(__file__).parent / "tables").glob("*.py"))
+    for case in import_module(f"tests.unit.health.tables.{path.stem}").TABLE
 ]
 
 

@@ -1,0 +1,109 @@
+"""Where faults are played: a database of one's own on the shared server, and everything undone afterwards."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
+from pgcohesion.context import Context
+from pgcohesion.health.registry import Finding, load
+from pgcohesion.health.running import _judged
+from pgcohesion.view import Grade
+
+
+class Stage:
+    """What a seed gets. What it opens or changes through this object goes at the end of the test."""
+
+    def __init__(self, ctx: Context, database: str, stack: ExitStack) -> None:
+        self.ctx, self.database, self._stack = ctx, database, stack
+        self.db = self.connect()
+
+    def connect(self, **parameters: Any) -> psycopg.Connection[Any]:
+        """Open one more session in autocommit mode; as superuser unless *parameters* say otherwise."""
+        given = {**self.ctx.server.parameters(), "dbname": self.database, "autocommit": True, **parameters}
+        connection = psycopg.connect(**given)
+        self._stack.callback(connection.close)
+        return connection
+
+    def sql(self, *statements: str) -> None:
+        """Execute statements, each by itself, as superuser."""
+        for statement in statements:
+            self.db.execute(statement.encode())
+
+    def later(self, undo: Callable[[], object]) -> None:
+        """Do this at the end, before sessions are closed."""
+        self._stack.callback(undo)
+
+    def setting(self, name: str, value: str) -> None:
+        """Change a setting of the whole server until the end (one that a reload takes up)."""
+        self.later(lambda: self._system(SQL("ALTER SYSTEM RESET {}").format(Identifier(name))))
+        self._system(SQL("ALTER SYSTEM SET {} = {}").format(Identifier(name), Literal(value)))
+
+    def _system(self, statement: Any) -> None:
+        self.db.execute(statement)
+        before = self._loaded()
+        self.db.execute("SELECT pg_reload_conf()")
+        wait_for(lambda: self._loaded() > before)
+
+    def _loaded(self) -> Any:
+        ((when,),) = self.connect().execute("SELECT pg_conf_load_time()").fetchall()
+        return when
+
+    def aside(self, connection: psycopg.Connection[Any], statement: str) -> threading.Thread:
+        """Run a statement that waits (for a lock, say) in a thread; its error at the end is nobody's."""
+
+        def run() -> None:
+            with suppress(psycopg.Error):
+                connection.execute(statement.encode())
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    def findings(self) -> list[Finding]:
+        """Return everything that the checks find in the server and this database; no fault may hide another's."""
+        checks = [check for check in load() if check.id not in self.ctx.config.health.disabled]
+        connection = self.ctx.db
+        cluster = [check for check in checks if check.scope == "cluster"]
+        inside = [check for check in checks if check.scope == "database"]
+        found = [*_judged(self.ctx, cluster, "postgres", ""), *_judged(self.ctx, inside, self.database, "")]
+        connection.forget(self.database)
+        return [finding for finding in found if finding.grade in (Grade.WARN, Grade.FAIL)]
+
+
+class Fault(NamedTuple):
+    """*seed* makes it; then *check* must find *about* (a name, or what the seed returns), and its fix must mend it.
+
+    *sets* are ``--set`` options, for limits that a test cannot reach. *mend* is for a fix that is no SQL.
+    """
+
+    name: str
+    check: str
+    seed: Callable[[Stage], object]
+    about: str | None = None
+    sets: Sequence[str] = ()
+    grade: Grade = Grade.WARN
+    mend: Callable[[Stage, Finding], object] | None = None
+
+
+class Lookalike(NamedTuple):
+    """Something healthy that resembles a fault: *check* must say nothing of it."""
+
+    name: str
+    check: str
+    seed: Callable[[Stage], object]
+    sets: Sequence[str] = ()
+
+
+def wait_for(true: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until something holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

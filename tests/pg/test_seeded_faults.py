@@ -1,0 +1,88 @@
+"""Seeded faults: each is found with its object, its fix mends it; what only looks like one is not found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pgcohesion.context import Options
+from pgcohesion.health.registry import Finding
+from pgcohesion.opening import open_context
+from pgcohesion.testing import Databases
+from pgcohesion.view import Grade
+from tests.pg.seeded.stage import Fault, Lookalike, Stage, wait_for
+from tests.support import Project
+
+pytestmark = pytest.mark.pg
+TOPICS = [path.stem for path in sorted((Path(__file__).parent / "seeded").glob("*.py")) if path.stem != "stage"]
+MODULES = [import_module(f"tests.pg.seeded.{topic}") for topic in TOPICS]
+FAULTS: list[Fault] = [fault for module in MODULES for fault in module.FAULTS]
+LOOKALIKES: list[Lookalike] = [one for module in MODULES for one in module.LOOKALIKES]
+
+
+@pytest.fixture(scope="module")
+def clones(shared: Project) -> Iterator[Databases]:
+    made = Databases("test", shared.root)
+    yield made
+    made.close()
+
+
+@contextmanager
+def staged(shared: Project, clones: Databases, sets: object) -> Iterator[Stage]:
+    clone = clones.get()
+    with ExitStack() as stack:
+        stack.callback(clones.give_back, clone)
+        ctx = open_context("test", root=shared.root, options=Options(env="test", set=tuple(sets)))  # type: ignore[arg-type]
+        stack.callback(ctx.close)
+        yield Stage(ctx, clone.name, stack)
+
+
+def of(findings: list[Finding], check: str, about: object) -> list[Finding]:
+    return [finding for finding in findings if finding.check == check and about in (None, finding.object)]
+
+
+def apply(stage: Stage, finding: Finding) -> None:
+    """Run the lines of a fix as an operator would who pastes them into psql."""
+    for statement in finding.fix.split(";\n"):
+        if statement.strip(" ;\n"):
+            stage.db.execute(statement.encode())
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.name))
+def test_a_fault_is_found_and_its_fix_mends_it(shared: Project, clones: Databases, fault: Fault) -> None:
+    with staged(shared, clones, fault.sets) as stage:
+        assert of(stage.findings(), fault.check, fault.about) == []
+        seeded = fault.seed(stage)
+        about = fault.about if fault.about is not None else seeded
+        wait_for(lambda: of(stage.findings(), fault.check, about))
+        (finding,) = of(stage.findings(), fault.check, about)
+        assert finding.grade is fault.grade
+        assert finding.fix
+        if fault.mend:
+            fault.mend(stage, finding)
+        else:
+            apply(stage, finding)
+        wait_for(lambda: not of(stage.findings(), fault.check, about))
+        if finding.undo:
+            try:
+                stage.db.execute(finding.undo.encode())
+            except psycopg.Error as error:
+                pytest.fail(f"the undo failed: {error}")
+
+
+@pytest.mark.parametrize("healthy", LOOKALIKES, ids=lambda one: str(one.name))
+def test_what_only_looks_like_a_fault_is_not_found(shared: Project, clones: Databases, healthy: Lookalike) -> None:
+    with staged(shared, clones, healthy.sets) as stage:
+        seeded = healthy.seed(stage)
+        found = [one for one in stage.findings() if one.check == healthy.check and seeded in (None, one.object)]
+        assert found == []
+
+
+def test_a_healthy_server_has_nothing_above_info(shared: Project, clones: Databases) -> None:
+    with staged(shared, clones, ()) as stage:
+        assert [finding for finding in stage.findings() if finding.grade is not Grade.INFO] == []
