@@ -240,11 +240,21 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     objects: dict[str, ObjectLimits] = {}
 
 
+class Ignore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[health.ignore]]``: a finding to live with, of one *object* or of all, *until* a day (YYYY-MM-DD)."""
+
+    check: str
+    reason: str
+    object: str = ""
+    until: str = ""
+
+
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[health]``. *timeout* in seconds, for each statement."""
 
     disabled: list[str] = []
     limits: dict[str, Limits] = {}
+    ignore: list[Ignore] = []
     timeout: float = 10
 
 

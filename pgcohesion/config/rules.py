@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 from ..errors import suggestion
 from .model import Config, Database, SecretRef
@@ -22,6 +23,7 @@ def consistent(config: Config) -> Iterator[Found]:
         yield from _database(config, name, database)
     yield from _targets(config)
     yield from _connections(config)
+    yield from _ignored(config)
 
 
 def _server(config: Config) -> Iterator[Found]:
@@ -126,3 +128,15 @@ def _connections(config: Config) -> Iterator[Found]:
         ("monitoring", "timeout"): config.monitoring.timeout,
     }
     yield from ((key, "must be more than 0") for key, value in positive.items() if not value > 0)
+
+
+def _ignored(config: Config) -> Iterator[Found]:
+    for position, rule in enumerate(config.health.ignore):
+        key = ("health", "ignore", str(position))
+        if not rule.reason.strip():
+            yield (*key, "reason"), "say why the finding is ignored"
+        if rule.until:
+            try:
+                date.fromisoformat(rule.until)
+            except ValueError:
+                yield (*key, "until"), "must be a day, such as 2027-01-31"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any
 
 from ..view import Answer, Grade, Line, Table, View, count
@@ -77,7 +78,9 @@ class Listed(Answer, frozen=True):
             "checks": [
                 {
                     "id": check.id,
+                    "area": check.area,
                     "title": check.title,
+                    "cost": check.cost,
                     "scope": check.scope,
                     "warn": self.limits[check.id].warn,
                     "fail": self.limits[check.id].fail,
@@ -92,6 +95,7 @@ class Listed(Answer, frozen=True):
         """Return a row a check."""
         rows = tuple(
             (
+                check.area,
                 check.id,
                 _limit(self.limits[check.id].warn),
                 _limit(self.limits[check.id].fail),
@@ -99,7 +103,45 @@ class Listed(Answer, frozen=True):
             )
             for check in self.checks
         )
-        return View((Table(("check", "warn", "fail", "what"), rows),), count(len(rows), "check"))
+        return View((Table(("area", "check", "warn", "fail", "what"), rows),), count(len(rows), "check"))
+
+
+class Explained(Answer, frozen=True):
+    """A check in full."""
+
+    check: Check
+    limits: Limits
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what it looks at, why, its limits and its query."""
+        check = self.check
+        return {
+            "id": check.id,
+            "area": check.area,
+            "title": check.title,
+            "why": check.why,
+            "warn": self.limits.warn,
+            "fail": self.limits.fail,
+            "cost": check.cost,
+            "needs": check.needs,
+            "min_version": check.min_version,
+            "query": check.query.strip(),
+        }
+
+    def view(self) -> View:
+        """Return the text, then the query to paste."""
+        check = self.check
+        lines = [f"{check.id} ({check.area}): {check.title}", *([check.why] if check.why else [])]
+        bounds = [
+            f"{word} at {_limit(limit)}"
+            for word, limit in (("warn", self.limits.warn), ("fail", self.limits.fail))
+            if limit is not None
+        ]
+        lines += [f"limits: {', '.join(bounds)}"] if bounds else []
+        lines += [f"needs: {check.needs}"] if check.needs else []
+        return View(
+            (*(Line(line) for line in lines), Line(""), *(Line(line) for line in cleandoc(check.query).splitlines()))
+        )
 
 
 def _limit(value: float | None) -> str:

@@ -159,3 +159,15 @@ def test_root_with_a_clone_that_the_servers_user_cannot_enter(fresh: Project) ->
     assert not (fresh.root / ".pgcohesion/test/data").exists()
     assert fresh.inv("db.reset", ENV).returncode == 0
     assert fresh.inv("db.stop", ENV).returncode == 0
+
+
+def test_health_explains_lists_by_area_and_ignores_for_a_reason(shared: Project) -> None:
+    explained = shared.inv("health.explain", "idle_in_transaction", "--env=test")
+    assert explained.returncode == 0
+    assert explained.stdout.startswith("idle_in_transaction (sessions): ")
+    assert "SELECT" in explained.stdout
+    assert shared.inv("health.explain", "idle", "--env=test").returncode == 2
+    only = shared.json("health.check", "--only=wal", "--env=test")
+    assert {finding["check"] for finding in only["result"]["findings"]} == {"archiver", "inactive_slots"}
+    wrong = shared.inv("health.check", "--profile=fast", "--env=test")
+    assert (wrong.returncode, "no profile `fast`" in wrong.stderr) == (2, True)
