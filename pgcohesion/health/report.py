@@ -101,7 +101,7 @@ class Listed(Answer, frozen=True):
                 _limit(self.limits[check.id].fail),
                 "off" if check.id in self.disabled else check.title,
             )
-            for check in self.checks
+            for check in sorted(self.checks, key=lambda check: (check.area, check.id))
         )
         return View((Table(("area", "check", "warn", "fail", "what"), rows),), count(len(rows), "check"))
 
