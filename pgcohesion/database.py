@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -286,7 +285,7 @@ def _foreground(command: Sequence[str], variables: Mapping[str, str]) -> int:
 
     Without a terminal it gets a process group, which ends with us; in one, it must stay in the terminal's.
     """
-    from .runner.local import end
+    from .runner.local import end, start
 
     alone = not sys.stdin.isatty()
     files = {f"{name}_FILE" for name in variables}
@@ -294,7 +293,7 @@ def _foreground(command: Sequence[str], variables: Mapping[str, str]) -> int:
     process = None
     try:
         environment = {n: v for n, v in os.environ.items() if n not in files} | dict(variables)
-        process = subprocess.Popen(list(command), env=environment, start_new_session=alone)
+        process = start(list(command), alone=alone, env=environment)
         if not alone:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         status = process.wait()

@@ -26,6 +26,7 @@ from .errors import (
     Interrupted,
     Stop,
 )
+from .interrupts import deliver
 from .locks import whoami
 from .output import Output
 from .output.logs import configure
@@ -123,8 +124,12 @@ def _signals(task: str, options: Options) -> Iterator[None]:
             _leave(Interrupted.exit_code)
         stopping = True
         name = signal.Signals(number).name
-        raise Stop(
-            Interrupted(f"`{task}` was interrupted ({name})", fix="run the same command again: it goes on from there")
+        deliver(
+            Stop(
+                Interrupted(
+                    f"`{task}` was interrupted ({name})", fix="run the same command again: it goes on from there"
+                )
+            )
         )
 
     def deadline(number: int, frame: FrameType | None) -> None:
@@ -132,11 +137,13 @@ def _signals(task: str, options: Options) -> Iterator[None]:
             signal.SIGALRM, lambda *_: _leave(DeadlineExceeded.exit_code, f"error: `{task}` hung after its timeout\n")
         )
         signal.setitimer(signal.ITIMER_REAL, GRACE_AFTER_DEADLINE)
-        raise Stop(
-            DeadlineExceeded(
-                f"`{task}` did not end within {options.timeout:g} s",
-                why="`--timeout` ran out; what had been done stays, the rest was not",
-                fix="run the same command again, with more time",
+        deliver(
+            Stop(
+                DeadlineExceeded(
+                    f"`{task}` did not end within {options.timeout:g} s",
+                    why="`--timeout` ran out; what had been done stays, the rest was not",
+                    fix="run the same command again, with more time",
+                )
             )
         )
 

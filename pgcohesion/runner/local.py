@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CommandFailed, Unreachable
+from ..interrupts import held
 from ..plan import WriteFile
 from .base import Done, Pipe, failed, read_with, write_with
 
@@ -74,13 +75,12 @@ class Local:
 
     def _start(self, argv: Sequence[str], user: str | None, env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.Popen(
+            return start(
                 become(argv, user),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env={**os.environ, **env} if env else None,
-                start_new_session=True,
             )
         except OSError as error:
             raise Unreachable(f"cannot run `{argv[0]}`", why=str(error), fix="inv dev.doctor") from error
@@ -103,6 +103,19 @@ def _is(user: str) -> bool:
     return False
 
 
+def start(argv: Sequence[str], *, alone: bool = True, **how: Any) -> subprocess.Popen[bytes]:
+    """Start a program, in a process group of its own when it is *alone*; an interrupt that comes meanwhile ends it."""
+    process = None
+    try:
+        with held():
+            process = subprocess.Popen(argv, start_new_session=alone, **how)
+    except BaseException:
+        if process is not None:
+            end(process) if alone else process.terminate()
+        raise
+    return process
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a program and all that it started: SIGTERM, then SIGKILL after 5 s."""
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -115,15 +128,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def run_group(argv: Sequence[str], **how: Any) -> tuple[int, str]:
     """Run a program in a process group of its own; return its status and what it wrote."""
-    process = subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        start_new_session=True,
-        **how,
-    )
+    process = start(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", **how)
     out, _ = _communicate(process, None)
     return process.returncode, out.decode("utf-8", "replace")
 
