@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from msgspec import Struct, to_builtins
 
+from .config.model import FEATURES
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,6 +45,21 @@ class Health(Struct, frozen=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the state as JSON has it."""
+        return dict(to_builtins(self))
+
+
+class Status(Struct, frozen=True):
+    """Everything about an environment's database services in one value; *source* says where the servers are said."""
+
+    env: str
+    source: str
+    features: dict[str, bool]
+    watched: bool
+    health: Health
+    statistics: Statistics
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the value as JSON has it."""
         return dict(to_builtins(self))
 
 
@@ -302,6 +318,17 @@ class Orchestrator:
             writable = any(host.role != "standby" and not host.read_only for host in up)
             state = "ready" if writable and len(up) == len(hosts) and not leaks else "degraded"
         return Health(state, hosts, leaks)
+
+    def status(self) -> Status:
+        """Return health, numbers, feature flags and where the servers are said, without asking any server."""
+        return Status(
+            self.env,
+            self.config.get_connection_config().source,
+            {name: self.config.feature(name) for name in FEATURES},
+            self._monitor is not None and self._monitor.running,
+            self.health(),
+            self.statistics(),
+        )
 
     def statistics(self) -> Statistics:
         """Return all numbers, of threads and of asyncio."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
 import os
 import re
 import signal
@@ -62,6 +63,18 @@ def test_nothing_opens_before_its_first_use(shared: Project) -> None:
         assert monitor.looked.wait(10)
         assert db.health().state == "ready"
         assert db.ready()
+
+
+def test_everything_is_in_one_value(shared: Project) -> None:
+    with orchestrated(shared, "features.read_replicas=true") as db:
+        db.get_connection_manager().execute("SELECT 1")
+        assert db.get_health_monitor().looked.wait(10)
+        status = json.loads(json.dumps(db.status().as_dict()))
+        assert (status["env"], status["source"], status["watched"]) == ("test", "environments/test.toml", True)
+        assert status["features"]["read_replicas"]
+        assert status["health"]["state"] == "ready"
+        assert next(iter(status["statistics"]["pools"].values()))["opened"] == 1
+    assert db.status().watched is False
 
 
 def test_a_feature_that_is_off_does_not_run(shared: Project) -> None:
