@@ -70,10 +70,22 @@ class ConfigError(CohesionError):
 
 
 class Unreachable(CohesionError):
-    """A host or a server does not answer, is not who it should be, or does not let us in."""
+    """A host or a server does not answer, is not who it should be, or does not let us in.
+
+    *kind* tells servers' troubles apart: refused, connect_timeout, query_timeout, authentication, not_accepting,
+    slots_exhausted, lost.
+    """
 
     code = "unreachable"
     exit_code = 3
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", kind: str = "") -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.kind = kind
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the error as it stands in ``--json``, with its kind when it is known."""
+        return {**super().as_dict(), **({"kind": self.kind} if self.kind else {})}
 
 
 class ServerDown(Unreachable):

@@ -250,7 +250,7 @@ class Ignore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[health]``. *timeout* in seconds, for each statement."""
+    """``[health]``. *timeout* in seconds, for a whole run; a statement gets half of it."""
 
     disabled: list[str] = []
     limits: dict[str, Limits] = {}

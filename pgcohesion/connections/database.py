@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +11,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
+from ._sync.connection import Connection as Bounded
 from .errors import translate
 
-Connection = psycopg.Connection[Any]
+Connection = Bounded[Any]
 MAINTENANCE = "postgres"
+CONNECT = 10  # seconds for a connection, when nothing else is said
 # What libpq would otherwise take from somebody's PGHOSTADDR, PGOPTIONS and the like: a session must reach the declared
 # server as the declared role, and read names whatever a database's encoding is.
 ALONE = {
@@ -44,6 +47,8 @@ class Database:
         self._parameters, self.default, self._complaint = parameters, default, complaint
         self._application_name = application_name
         self._open: dict[tuple[str, str | None], Connection] = {}
+        self._deadline: float | None = None
+        self._seconds = 0.0
 
     def connection(self, database: str | None = None, role: str | None = None) -> Connection:
         """Return an open connection in autocommit mode. Raises Unreachable or ServerError."""
@@ -51,19 +56,40 @@ class Database:
         connection = self._open.get(key)
         if connection is None or connection.closed:
             connection = self._open[key] = self._connect(*key)
+        self._limit(connection)
         return connection
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Bound all that is asked in this block, whatever the server does: DeadlineExceeded, and the socket goes."""
+        self._deadline, self._seconds = time.monotonic() + seconds, seconds
+        try:
+            yield
+        finally:
+            self._deadline = None
+            for connection in self._open.values():
+                self._limit(connection)
+
+    def _limit(self, connection: Connection) -> None:
+        connection.deadline, connection.timeout = self._deadline, self._seconds
+
+    def _patience(self, usual: float) -> int:
+        left = usual if self._deadline is None else min(usual, self._deadline - time.monotonic())
+        return max(2, round(left))  # libpq's least
 
     def _connect(self, database: str, role: str | None) -> Connection:
         parameters: dict[str, Any] = {
-            "connect_timeout": 10,
+            "connect_timeout": CONNECT,
             "application_name": self._application_name,
             **ALONE,
             **self._parameters(),
         }
+        parameters["connect_timeout"] = self._patience(float(parameters["connect_timeout"]))
         try:
-            connection: Connection = psycopg.connect(
+            connection: Connection = Bounded.connect(
                 **parameters, dbname=database, autocommit=True, row_factory=namedtuple_row
             )
+            self._limit(connection)
             if role is not None:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         except psycopg.Error as error:

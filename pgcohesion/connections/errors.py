@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from ..errors import CohesionError, MigrationFailed, ServerError, Unreachable
+from .availability import kind
 
 
 def translate(error: psycopg.Error, what: str, complaint: str = "") -> CohesionError:
@@ -13,7 +14,8 @@ def translate(error: psycopg.Error, what: str, complaint: str = "") -> CohesionE
     *complaint* is what a host said when the connection leads through one.
     """
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
-        return Unreachable(what, why="\n".join(filter(None, [complaint, str(error).strip()])), fix="inv db.status")
+        why = "\n".join(filter(None, [complaint, str(error).strip()]))
+        return Unreachable(what, why=why, fix="inv db.status", kind=kind(error))
     return ServerError(what, why=reason(error), fix=error.diag.message_hint or "", sqlstate=error.sqlstate)
 
 

@@ -6,9 +6,10 @@ import time
 from datetime import date
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError, suggestion
+from ..connections.availability import ADVICE
+from ..errors import DeadlineExceeded, Unreachable, UsageError, suggestion
 from .ignoring import ignoring
-from .registry import Check, Limits, check_of
+from .registry import Check, Finding, Limits, check_of
 from .report import Explained, Listed, Report
 
 if TYPE_CHECKING:
@@ -24,14 +25,34 @@ def check(ctx: Context, only: str = "", profile: str = "standard") -> Report:
     *only* names run whatever they cost. Raises ServerDown or ConfigError when there is no server to ask, UsageError
     for an unknown check or profile.
     """
-    from . import running
     from .registry import load
 
     started = time.monotonic()
     checks = _chosen(ctx, load(), only, profile)
     ctx.running()
-    findings = ignoring(running.run(ctx, checks), ctx.config.health.ignore, date.today())  # noqa: DTZ011  (the operator's day)
+    found = _asked(ctx, checks)
+    findings = ignoring(found, ctx.config.health.ignore, date.today())  # noqa: DTZ011  (the operator's day)
     return Report(tuple(findings), time.monotonic() - started, ctx.env)
+
+
+def _asked(ctx: Context, checks: list[Check]) -> list[Finding]:
+    """Run the checks within ``[health] timeout``, whatever the server does; say of what kind its trouble is."""
+    from . import running
+
+    seconds = ctx.config.health.timeout
+    try:
+        with ctx.db.within(seconds):
+            return list(running.run(ctx, checks))
+    except DeadlineExceeded as error:
+        raise Unreachable(
+            f"`{ctx.env}` let us in and did not answer within {seconds:g} s",
+            why=error.why,
+            fix=ADVICE["query_timeout"],
+            kind="query_timeout",
+        ) from error
+    except Unreachable as error:
+        error.fix = ADVICE.get(error.kind, error.fix)
+        raise
 
 
 def _chosen(ctx: Context, checks: list[Check], only: str, profile: str) -> list[Check]:

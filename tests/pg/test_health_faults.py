@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import psycopg
 import pytest
 
 from pgcohesion import health
+from pgcohesion.connections.availability import ADVICE, kind
 from pgcohesion.context import Context, Options
-from pgcohesion.errors import CohesionError, Unreachable
+from pgcohesion.errors import CohesionError, ServerDown, Unreachable
 from pgcohesion.health.registry import Finding, load
 from pgcohesion.health.running import ask
 from pgcohesion.opening import open_context
@@ -227,3 +231,80 @@ def test_a_session_that_is_ended_in_the_middle_is_unreachable(ctx: Context) -> N
     with pytest.raises(CohesionError) as caught:
         health.check(ctx, "connections")
     assert isinstance(caught.value, Unreachable) or "57P01" in caught.value.why
+
+
+# --- a server that cannot be asked: within the deadline, and of what kind --------------------------------------------
+
+
+def unreachable(context: Context, seconds: float) -> Unreachable:
+    started = time.monotonic()
+    with pytest.raises(Unreachable) as caught:
+        health.check(context)
+    assert time.monotonic() - started < seconds
+    assert caught.value.fix == ADVICE[caught.value.kind]
+    return caught.value
+
+
+@contextmanager
+def stopped(project: Project, *, but: tuple[int, ...] = ()) -> Iterator[None]:
+    """Stop the postmaster and its children in their tracks (SIGSTOP)."""
+    master = int((project.root / ".pgcohesion/test/data/postmaster.pid").read_text().splitlines()[0])
+    children = subprocess.run(["pgrep", "-P", str(master)], capture_output=True, text=True, check=True).stdout.split()
+    pids = [master, *(int(pid) for pid in children if int(pid) not in but)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_kinds_of_servers_that_do_not_answer(fresh: Project) -> None:
+    assert fresh.inv("db.setup", "--env=test").returncode == 0
+    with opened(fresh, "health.timeout=2") as context:
+        health.check(context)
+        with stopped(fresh):
+            assert unreachable(context, 3).kind == "query_timeout"  # on a session that is open
+            assert unreachable(context, 3.5).kind == "connect_timeout"  # on a new one
+        assert health.check(context).seconds < 2
+        done = fresh.json("health.check", "--env=test")
+        assert done["ok"]
+        context.db.forget()
+        with ExitStack() as slots:
+            with pytest.raises(psycopg.OperationalError):
+                while True:
+                    slots.enter_context(closing(session(context)))
+            assert unreachable(context, 3).kind == "slots_exhausted"
+        secret = next((fresh.root / ".pgcohesion" / "test").glob("*superuser*"))
+        right = secret.read_text()
+        secret.write_text("wrong\n")
+        context.db.forget()
+        with opened(fresh, "health.timeout=2") as other:
+            assert unreachable(other, 3).kind == "authentication"
+        secret.write_text(right)
+        assert fresh.inv("db.stop", "--env=test").returncode == 0
+        context.db.forget()
+        with pytest.raises(ServerDown):
+            health.check(context)
+    done = fresh.json("health.check", "--env=test")
+    assert done["error"]["code"] == "server_down"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("connection failed: Connection refused", "refused"),
+        ('connection to server on socket "/x/.s.PGSQL.5432" failed: No such file or directory', "refused"),
+        ("FATAL:  the database system is starting up", "not_accepting"),
+        ("FATAL:  the database system is not yet accepting connections", "not_accepting"),
+        ("FATAL:  sorry, too many clients already", "slots_exhausted"),
+        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", "slots_exhausted"),
+        ('FATAL:  password authentication failed for user "x"', "authentication"),
+        ('FATAL:  no pg_hba.conf entry for host "1.2.3.4"', "authentication"),
+        ("connection timeout expired", "connect_timeout"),
+        ("server closed the connection unexpectedly", "lost"),
+    ],
+)
+def test_kinds_by_libpq_s_words(words: str, expected: str) -> None:
+    assert kind(psycopg.OperationalError(words)) == expected
