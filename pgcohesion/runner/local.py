@@ -111,7 +111,8 @@ def start(argv: Sequence[str], *, alone: bool = True, **how: Any) -> subprocess.
             process = subprocess.Popen(argv, start_new_session=alone, **how)
     except BaseException:
         if process is not None:
-            end(process) if alone else process.terminate()
+            with process:  # closes its pipes
+                end(process) if alone else process.terminate()
         raise
     return process
 
