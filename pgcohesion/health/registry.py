@@ -87,6 +87,7 @@ class Check(Struct, frozen=True):
 
     *area* is its topic, *why* what its trouble leads to. *guard* is SQL that says whether this role may ask; where it
     says no, the finding is ``skipped: needs`` *needs*. *cost*: quick checks look at no relation, deep ones read much.
+    *before* is a major version and the query for servers older than it, where a view has moved.
     """
 
     id: str
@@ -102,6 +103,11 @@ class Check(Struct, frozen=True):
     cost: Literal["quick", "standard", "deep"] = "standard"
     guard: str = ""
     needs: str = ""
+    before: tuple[int, str] | None = None
+
+    def query_on(self, version: int) -> str:
+        """Return the query for a server of this major version."""
+        return self.before[1] if self.before and version < self.before[0] else self.query
 
 
 def check_of(  # noqa: PLR0913  (what is true of a check, by name)
@@ -114,6 +120,7 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
     cost: Literal["quick", "standard", "deep"] = "standard",
     guard: str = "",
     needs: str = "",
+    before: tuple[int, str] | None = None,
 ) -> Callable[[Evaluate], Check]:
     """Register a function as a check: its name is the id, its docstring's first line the title, the rest *why*."""
 
@@ -135,11 +142,22 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
             cost,
             guard,
             needs,
+            before,
         )
         _checks[name] = made
         return made
 
     return register
+
+
+def most(found: list[Finding], shown: int = 20) -> list[Finding]:
+    """Return the first findings, worst first; where there are more, the last one says how many."""
+    found = sorted(found, key=lambda finding: finding.grade is not Grade.FAIL)
+    if len(found) <= shown:
+        return found
+    first = found[shown]
+    more = Finding(first.grade, f"and {len(found) - shown} more like these", first.fix, threshold=first.threshold)
+    return [*found[:shown], more]
 
 
 def load() -> list[Check]:

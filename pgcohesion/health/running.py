@@ -44,7 +44,7 @@ def _judged(ctx: Context, checks: Sequence[Check], database: str, shown: str) ->
         refused = _refused(connection, able, timeout)
         yield from (Finding(Grade.SKIPPED, f"needs {check.needs}", check=check.id) for check in refused)
         able = [check for check in able if check not in refused]
-        answers = ask(connection, [check.query for check in able], timeout)
+        answers = ask(connection, [check.query_on(version) for check in able], timeout)
     except psycopg.Error as error:
         raise translate(error, "the health checks could not be run") from error
     for check, answer in zip(able, answers, strict=True):

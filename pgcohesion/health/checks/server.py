@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...view import Grade
+from ...view import Grade, span
 from ..registry import Finding, Limits, check_of
 
 
@@ -39,17 +39,22 @@ def pending_restart(rows: list[Any], limits: Limits) -> Finding:
 
 @check_of(
     """SELECT name FROM pg_settings
-        WHERE (name IN ('fsync', 'full_page_writes') AND setting = 'off')
+        WHERE (name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off')
            OR (name IN ('zero_damaged_pages', 'ignore_checksum_failure') AND setting = 'on')
         ORDER BY name"""
 )
 def durability(rows: list[Any], limits: Limits) -> Finding:
-    """Settings that lose or hide data: fsync and full_page_writes off, damaged pages ignored."""
+    """Settings that lose or hide data: fsync and full_page_writes off, damaged pages ignored.
+
+    With synchronous_commit off alone a crash loses the last moments of commits, but damages nothing.
+    """
     if not rows:
         return Finding(Grade.OK, "what is committed is on disk")
     names = ", ".join(row.name for row in rows)
-    fix = "\n".join(f"ALTER SYSTEM RESET {row.name};" for row in rows) + "\nSELECT pg_reload_conf();"
-    return Finding(Grade.FAIL, f"a crash or a damaged page loses data: {names}", fix, names)
+    good = {"zero_damaged_pages": "off", "ignore_checksum_failure": "off"}
+    fix = "\n".join(f"ALTER SYSTEM SET {row.name} = {good.get(row.name, 'on')};" for row in rows)
+    grade = Grade.WARN if names == "synchronous_commit" else Grade.FAIL
+    return Finding(grade, f"a crash or a damaged page loses data: {names}", f"{fix}\nSELECT pg_reload_conf();", names)
 
 
 @check_of(
@@ -82,3 +87,21 @@ def superusers(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         )
         for row in rows
     ] or Finding(Grade.OK, "only postgres is a superuser")
+
+
+@check_of(
+    """SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float AS age,
+              pg_is_in_recovery() AS standby""",
+    cost="quick",
+)
+def restarted(rows: list[Any], limits: Limits) -> Finding:
+    """A server that started within the last hour.
+
+    Where nobody restarted it, it crashed or ran out of memory; its caches are cold, and its log says why.
+    """
+    (row,) = rows
+    if row.age >= 3600:
+        return Finding(Grade.OK, f"up for {span(row.age)}", value=row.age)
+    return Finding(
+        Grade.INFO, f"started {span(row.age)} ago", "SELECT pg_current_logfile();  -- why: the lines before the start"
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...view import Grade, size
-from ..registry import Finding, Limits, check_of
+from ...view import Grade, count, size, span
+from ..registry import Finding, Limits, check_of, most
 
 GIB = 1024**3
 
@@ -24,7 +24,7 @@ def inactive_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         limits.finding(
             row.kept,
             f"slot {row.name} is not read and keeps {size(row.kept)} of WAL",
-            fix="start its reader again, or if it has gone for good:\nSELECT pg_drop_replication_slot({});".format(
+            fix="-- start its reader again, or if it has gone for good:\nSELECT pg_drop_replication_slot({});".format(
                 "'" + row.name.replace("'", "''") + "'"
             ),
             object=row.name,
@@ -32,7 +32,7 @@ def inactive_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         for row in rows
         if limits.grade(row.kept) is not Grade.OK
     ]
-    return found or limits.finding(0, "no slot keeps WAL that nobody reads")
+    return most(found) or limits.finding(0, "no slot keeps WAL that nobody reads")
 
 
 @check_of(
@@ -51,4 +51,163 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
         f"the last attempt, of {row.file}, failed",
         "run archive_command by hand as the server's user; its errors are in the server's log",
         str(row.file),
+    )
+
+
+@check_of(
+    """SELECT slot_name AS name, quote_literal(slot_name) AS literal, wal_status AS status, active,
+              to_jsonb(s) ->> 'invalidation_reason' AS reason
+         FROM pg_replication_slots s
+        WHERE wal_status IN ('unreserved', 'lost') AND (to_jsonb(s) ->> 'synced') IS DISTINCT FROM 'true'
+        ORDER BY wal_status, slot_name""",
+    cost="quick",
+)
+def lost_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Replication slots whose WAL is going, or has gone: max_slot_wal_keep_size was passed.
+
+    The reader of a lost slot can never go on: it has to be built anew. One that is unreserved can still be saved.
+    """
+    found = []
+    for row in rows:
+        if row.status == "lost":
+            why = f" ({row.reason})" if row.reason else ""
+            text = f"slot {row.name} has lost WAL that its reader needs{why}"
+            fix = (
+                f"-- its reader has to be built anew, with a new slot\nSELECT pg_drop_replication_slot({row.literal});"
+            )
+            found.append(Finding(Grade.FAIL, text, fix, row.name))
+        else:
+            text = f"slot {row.name} loses its WAL at one of the next checkpoints"
+            fix = "ALTER SYSTEM SET max_slot_wal_keep_size = '100GB';  -- what the disk holds\nSELECT pg_reload_conf();"
+            found.append(Finding(Grade.WARN, text, fix, row.name))
+    return most(found) or Finding(Grade.OK, "every slot has its WAL")
+
+
+@check_of(
+    """SELECT slot_name AS name, quote_literal(slot_name) AS literal, active, slot_type = 'logical' AS logical,
+              greatest(age(xmin), age(catalog_xmin))::float AS age, age(xmin) IS NOT NULL AS rows_too
+         FROM pg_replication_slots
+        WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
+        ORDER BY age DESC""",
+    warn=1_000_000,
+    fail=10_000_000,
+    cost="quick",
+)
+def slot_xmin(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Replication slots that hold back vacuum (limits in transactions).
+
+    No row that was deleted since is removed, in any table or in the catalogue, and wraparound comes nearer.
+    """
+    found = []
+    for row in rows:
+        if not row.active:
+            fix = (
+                "-- start its reader again, or if it has gone for good:\n"
+                f"SELECT pg_drop_replication_slot({row.literal});"
+            )
+        elif row.logical:
+            fix = "-- its reader confirms nothing: look for an old transaction there, or restart it"
+        else:
+            fix = "-- on the standby: end its oldest query, or ALTER SYSTEM SET hot_standby_feedback = off;"
+        what = "rows" if row.rows_too else "rows of the catalogue"
+        text = f"slot {row.name} holds back vacuum: dead {what} of {row.age:,.0f} transactions stay"
+        found.append(limits.finding(row.age, text, fix=fix, object=row.name))
+    return most([one for one in found if one.grade is not Grade.OK]) or Finding(Grade.OK, "no slot holds back vacuum")
+
+
+@check_of(
+    """SELECT current_setting('archive_mode') AS mode, count(*)::int AS files,
+              count(*) * pg_size_bytes(current_setting('wal_segment_size'))::float AS bytes
+         FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'""",
+    warn=20,
+    fail=200,
+    guard="has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE')",
+    needs="pg_monitor: GRANT pg_monitor TO role;",
+)
+def archive_backlog(rows: list[Any], limits: Limits) -> Finding:
+    """WAL files that wait to be archived (limits in files).
+
+    The backup ends before them, and pg_wal grows until archive_command is as fast as the server writes.
+    """
+    (row,) = rows
+    if row.mode == "off":
+        return Finding(Grade.OK, "archiving is off")
+    return limits.finding(
+        row.files,
+        f"{count(row.files, 'WAL file')} ({size(row.bytes)}) wait for archive_command",
+        fix="SELECT last_archived_wal, last_archived_time, last_failed_wal, last_failed_time FROM pg_stat_archiver;\n"
+        "-- it fails: see its error in the log; it works but is slow: archive in parallel (pgbackrest archive-async)",
+    )
+
+
+@check_of(
+    """SELECT w.bytes, m.bytes AS limit,
+              (SELECT slot_name FROM pg_replication_slots WHERE restart_lsn IS NOT NULL
+                ORDER BY restart_lsn LIMIT 1) AS slot,
+              (SELECT current_setting('archive_mode') <> 'off'
+                      AND coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false)
+                 FROM pg_stat_archiver) AS failing
+         FROM (SELECT coalesce(sum(size), 0)::float AS bytes FROM pg_ls_waldir()) w,
+              (SELECT (pg_size_bytes(current_setting('max_wal_size'))
+                       + pg_size_bytes(current_setting('wal_keep_size')))::float AS bytes) m""",
+    warn=2,
+    fail=5,
+    guard="has_function_privilege('pg_ls_waldir()', 'EXECUTE')",
+    needs="pg_monitor: GRANT pg_monitor TO role;",
+)
+def wal_size(rows: list[Any], limits: Limits) -> Finding:
+    """The size of pg_wal (limits as a multiple of max_wal_size and wal_keep_size together).
+
+    Something keeps WAL: a slot, an archive that fails, or more writing than checkpoints can follow. A full disk there
+    stops the server.
+    """
+    (row,) = rows
+    raised = f"{-(-row.bytes * 2 // 1024**2):.0f}MB"
+    fix = f"ALTER SYSTEM SET max_wal_size = '{raised}';  -- when the disk has it\nSELECT pg_reload_conf();"
+    why = "checkpoints cannot follow"
+    if row.failing:
+        why, fix = "archiving fails", "SELECT * FROM pg_stat_archiver;  -- run archive_command by hand to see its error"
+    elif row.slot:
+        why = f"slot {row.slot} is the one that reads the oldest"
+        fix = (
+            "SELECT slot_name, active, restart_lsn, wal_status FROM pg_replication_slots ORDER BY restart_lsn;\n" + fix
+        )
+    return limits.finding(
+        row.bytes / row.limit, f"pg_wal is {size(row.bytes)}, the settings allow {size(row.limit)}: {why}", fix=fix
+    )
+
+
+@check_of(
+    """SELECT num_requested::float AS requested, num_timed::float AS timed, pg_is_in_recovery() AS standby,
+              extract(epoch FROM now() - stats_reset)::float AS age, current_setting('max_wal_size') AS limit,
+              pg_size_bytes(current_setting('max_wal_size'))::float AS bytes FROM pg_stat_checkpointer""",
+    before=(
+        17,
+        """SELECT checkpoints_req::float AS requested, checkpoints_timed::float AS timed, pg_is_in_recovery() AS standby,
+              extract(epoch FROM now() - stats_reset)::float AS age, current_setting('max_wal_size') AS limit,
+              pg_size_bytes(current_setting('max_wal_size'))::float AS bytes FROM pg_stat_bgwriter""",
+    ),
+    warn=0.5,
+    cost="quick",
+)
+def requested_checkpoints(rows: list[Any], limits: Limits) -> Finding:
+    """Checkpoints that WAL forces before their time (limit as a share of all).
+
+    Each one writes everything at once, and after each a first change of a page writes the whole page to WAL again.
+    """
+    (row,) = rows
+    if row.standby:
+        return Finding(Grade.OK, "a standby follows its primary's checkpoints")
+    if row.age is None or row.age < 86400:
+        since = "an unknown time" if row.age is None else span(row.age)
+        return Finding(Grade.UNKNOWN, f"the counters are of {since} only", "-- look again when they are a day old")
+    total = row.requested + row.timed
+    # A few a day are backups and CREATE DATABASE, not pressure.
+    if row.requested < 10 * row.age / 86400:
+        return Finding(Grade.OK, f"{count(int(row.requested), 'checkpoint')} before their time in {span(row.age)}")
+    share = row.requested / total
+    raised = f"{row.bytes * 2 / 1024**2:.0f}MB"
+    fix = f"ALTER SYSTEM SET max_wal_size = '{raised}';  -- now {row.limit}\nSELECT pg_reload_conf();"
+    return limits.finding(
+        share, f"{share:.0%} of {total:.0f} checkpoints in {span(row.age)} came before their time", fix=fix
     )

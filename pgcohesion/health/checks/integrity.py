@@ -1,0 +1,110 @@
+"""Whether the data can be believed: checksums, collations, extensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...view import Grade, count
+from ..registry import Finding, Limits, check_of, most
+
+
+@check_of(
+    """SELECT current_setting('data_checksums') = 'on' AS checked, current_setting('data_directory') AS folder""",
+    cost="quick",
+)
+def checksums_off(rows: list[Any], limits: Limits) -> Finding:
+    """Data checksums that are off.
+
+    A page that the disk or the memory has changed is then read as if it were right, and copied into every backup.
+    """
+    (row,) = rows
+    if row.checked:
+        return Finding(Grade.OK, "data checksums are on")
+    fix = f"-- with the server stopped, as its user:\n-- pg_checksums --enable --progress -D '{row.folder}'"
+    return Finding(Grade.INFO, "data checksums are off: a damaged page is not noticed", fix)
+
+
+@check_of(
+    """SELECT datname AS name, quote_ident(datname) AS ident, datcollversion AS then,
+              pg_database_collation_actual_version(oid) AS now
+         FROM pg_database
+        WHERE datname = current_database() AND datcollversion <> pg_database_collation_actual_version(oid)""",
+    scope="database",
+    min_version=15,
+    cost="quick",
+)
+def database_collation(rows: list[Any], limits: Limits) -> Finding:
+    """A database whose collation has changed under it: the C library or ICU was updated.
+
+    Text indexes are sorted by the old order: rows are not found and unique indexes take duplicates, without an error.
+    """
+    if not rows:
+        return Finding(Grade.OK, "the collation is the one that the database was made with")
+    (row,) = rows
+    return Finding(
+        Grade.FAIL,
+        f"{row.name} was made with version {row.then} of its collation and now runs with {row.now}",
+        f"REINDEX (CONCURRENTLY) DATABASE {row.ident};\nALTER DATABASE {row.ident} REFRESH COLLATION VERSION;",
+        row.name,
+    )
+
+
+@check_of(
+    """SELECT format('%I.%I', cn.nspname, o.collname) AS name, o.collversion AS then,
+              pg_collation_actual_version(o.oid) AS now, count(DISTINCT i.indexrelid)::int AS indexes,
+              string_agg(DISTINCT format(CASE WHEN i.indisexclusion THEN 'REINDEX INDEX %I.%I;'
+                                              ELSE 'REINDEX INDEX CONCURRENTLY %I.%I;' END, n.nspname, c.relname),
+                         E'\\n') AS lines
+         FROM pg_collation o
+         JOIN pg_namespace cn ON cn.oid = o.collnamespace
+         JOIN pg_index i ON o.oid = ANY (i.indcollation::oid[])
+         JOIN pg_class c ON c.oid = i.indexrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE o.collprovider <> 'd' AND o.collversion <> pg_collation_actual_version(o.oid)
+          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        GROUP BY o.oid, o.collname, cn.nspname, o.collversion
+        ORDER BY indexes DESC, name""",
+    scope="database",
+)
+def collations(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Collations that have changed under indexes which are sorted by them.
+
+    Rows are not found through such an index and a unique one takes duplicates, until it is built again.
+    """
+    found = [
+        Finding(
+            Grade.FAIL,
+            f"{row.name} was version {row.then} and is now {row.now}: rebuild {count(row.indexes, 'index', 'indexes')}",
+            f"{row.lines}\nALTER COLLATION {row.name} REFRESH VERSION;",
+            row.name,
+        )
+        for row in rows
+    ]
+    return most(found) or Finding(Grade.OK, "every index is sorted by the collation that runs")
+
+
+@check_of(
+    """SELECT e.extname AS name, quote_ident(e.extname) AS ident, e.extversion AS installed,
+              a.default_version AS offered
+         FROM pg_extension e JOIN pg_available_extensions a ON a.name = e.extname
+        WHERE a.default_version <> e.extversion
+          AND EXISTS (SELECT FROM pg_extension_update_paths(e.extname) p
+                       WHERE p.source = e.extversion AND p.target = a.default_version AND p.path IS NOT NULL)
+        ORDER BY e.extname""",
+    scope="database",
+)
+def extension_updates(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Extensions whose SQL side is older than the library that is installed.
+
+    Updating the package is half of it: fixes of its functions and views come with ALTER EXTENSION only.
+    """
+    found = [
+        Finding(
+            Grade.WARN,
+            f"extension {row.name} is at {row.installed}, the server has {row.offered}",
+            f"ALTER EXTENSION {row.ident} UPDATE TO '{row.offered}';",
+            row.name,
+        )
+        for row in rows
+    ]
+    return most(found) or Finding(Grade.OK, "every extension is at the server's version")

@@ -1,0 +1,138 @@
+"""Standbys and subscriptions: whether they follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...view import Grade, count, size
+from ..registry import Finding, Limits, check_of, most
+
+MIB = 1024**2
+GIB = 1024**3
+
+
+@check_of(
+    """SELECT coalesce(nullif(application_name, ''), host(client_addr), pid::text) AS name, state,
+              greatest(pg_wal_lsn_diff(here.lsn, coalesce(sent_lsn, here.lsn)), 0)::float AS unsent,
+              greatest(pg_wal_lsn_diff(here.lsn, coalesce(flush_lsn, write_lsn, sent_lsn, here.lsn)), 0)::float
+                  AS unflushed,
+              greatest(pg_wal_lsn_diff(here.lsn, coalesce(replay_lsn, flush_lsn, write_lsn, sent_lsn, here.lsn)),
+                       0)::float AS behind
+         FROM pg_stat_replication,
+              (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
+                           ELSE pg_current_wal_lsn() END) here(lsn)
+        WHERE state <> 'backup'
+        ORDER BY behind DESC""",
+    warn=100 * MIB,
+    fail=1 * GIB,
+    cost="quick",
+)
+def replication_lag(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Standbys that are behind (limits in bytes of WAL; an idle primary is never behind).
+
+    What is not on a standby is lost when the primary is, and reads from it are old.
+    """
+    found = []
+    for row in rows:
+        if row.unsent >= row.behind / 2:
+            where = "not sent: the network, or a slow reader"
+            fix = "SELECT pid, client_addr, state, sent_lsn, pg_current_wal_lsn() FROM pg_stat_replication;"
+        elif row.unflushed >= row.behind / 2:
+            where = "sent and not written: the standby's disk"
+            fix = (
+                "-- on the standby:\nSELECT status, written_lsn, flushed_lsn, latest_end_lsn FROM pg_stat_wal_receiver;"
+            )
+        else:
+            where = "written and not replayed: paused, held up by a query, or short of CPU"
+            fix = (
+                "-- on the standby:\nSELECT pg_get_wal_replay_pause_state(), pg_last_xact_replay_timestamp();\n"
+                "SELECT pid, usename, now() - xact_start AS age FROM pg_stat_activity ORDER BY xact_start LIMIT 5;"
+            )
+        found.append(
+            limits.finding(row.behind, f"{row.name} is {size(row.behind)} behind, {where}", fix=fix, object=row.name)
+        )
+    return most([one for one in found if one.grade is not Grade.OK]) or Finding(
+        Grade.OK, f"{count(len(rows), 'standby', 'standbys')} up to date" if rows else "no standby is connected"
+    )
+
+
+@check_of(
+    """SELECT CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END AS paused,
+              CASE WHEN pg_is_in_recovery()
+                   THEN pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) END::float AS waiting""",
+    fail=1 * GIB,
+    cost="quick",
+)
+def replay_paused(rows: list[Any], limits: Limits) -> Finding:
+    """Replay that somebody has paused while WAL waits (limit in bytes that wait).
+
+    The standby answers with old data, its disk fills up, and a failover takes as long as the replay that is due.
+    """
+    (row,) = rows
+    # Without a receiver the standby reads an archive: how much waits there is not known to it.
+    if not row.paused or row.waiting == 0:
+        return Finding(Grade.OK, "replay is paused, and nothing waits" if row.paused else "replay is not paused")
+    waits = "WAL waits in the archive" if row.waiting is None else f"{size(row.waiting)} of WAL wait"
+    grade = Grade.FAIL if row.waiting is not None and limits.grade(row.waiting) is Grade.FAIL else Grade.WARN
+    return Finding(
+        grade,
+        f"replay is paused, {waits}",
+        "SELECT pg_wal_replay_resume();",
+        value=row.waiting,
+        undo="SELECT pg_wal_replay_pause();",
+    )
+
+
+@check_of(
+    """SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_settings WHERE name = 'primary_conninfo' AND setting <> '')
+                  AS follows,
+              (SELECT status FROM pg_stat_wal_receiver) AS status""",
+    cost="quick",
+)
+def wal_receiver(rows: list[Any], limits: Limits) -> Finding:
+    """A standby that is told to follow a primary and has no connection to it.
+
+    It falls behind by everything that is written from now on; without a slot the primary may throw away what it needs.
+    """
+    (row,) = rows
+    if not row.follows:
+        return Finding(Grade.OK, "follows no primary")
+    if row.status is not None:
+        return Finding(Grade.OK, f"the receiver is {row.status}")
+    fix = "SELECT pg_current_logfile();  -- why: no route, password, slot missing, or WAL already removed"
+    return Finding(Grade.FAIL, "this standby has no wal receiver", fix)
+
+
+@check_of(
+    """SELECT s.subname AS name, quote_ident(s.subname) AS ident, d.datname AS home, s.subenabled AS enabled,
+              coalesce(t.apply_error_count, 0) + coalesce(t.sync_error_count, 0) AS errors,
+              EXISTS (SELECT FROM pg_stat_subscription w
+                       WHERE w.subid = s.oid AND w.relid IS NULL AND w.pid IS NOT NULL) AS running
+         FROM pg_subscription s
+         JOIN pg_database d ON d.oid = s.subdbid
+         LEFT JOIN pg_stat_subscription_stats t ON t.subid = s.oid
+        WHERE NOT pg_is_in_recovery()
+        ORDER BY s.subname""",
+    min_version=15,
+    cost="quick",
+)
+def subscriptions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Subscriptions that fail: enabled without a worker, or disabled after errors.
+
+    The tables grow old here, and the publisher keeps its WAL for them until its disk is full.
+    Errors of a worker that runs again are over, and are not counted.
+    """
+    found = []
+    for row in rows:
+        errors = count(row.errors, "error") + " so far"
+        if row.enabled and not row.running:
+            fix = (
+                "SELECT pg_current_logfile();  -- why; for a conflict: delete the row here, or skip its transaction:\n"
+                f"-- in {row.home}: ALTER SUBSCRIPTION {row.ident} SKIP (lsn = 'the one in the log');\n"
+                f"-- or until it is mended: ALTER SUBSCRIPTION {row.ident} DISABLE;"
+            )
+            found.append(Finding(Grade.FAIL, f"subscription {row.name} has no worker, {errors}", fix, row.name))
+        elif not row.enabled and row.errors:
+            fix = f"-- in {row.home}, after mending what the log names\nALTER SUBSCRIPTION {row.ident} ENABLE;"
+            found.append(Finding(Grade.WARN, f"subscription {row.name} is disabled, {errors}", fix, row.name))
+    return most(found) or Finding(Grade.OK, "every subscription that is enabled runs")

@@ -1,0 +1,151 @@
+"""Settings and the files that they stand in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...view import Grade, size
+from ..registry import Finding, Limits, check_of, most
+
+GIB = 1024**3
+RELOAD = "SELECT pg_reload_conf();"
+
+
+def _identifier(name: str) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+@check_of(
+    # A scalar subquery, so that it is asked after pg_file_settings has marked what waits for a restart.
+    """SELECT coalesce(f.name, '') AS name, f.sourcefile AS file, f.sourceline AS line, f.error
+         FROM pg_file_settings f
+        WHERE f.error IS NOT NULL AND NOT coalesce((SELECT s.pending_restart FROM pg_settings s
+                                                    WHERE lower(s.name) = lower(f.name)), false)
+        ORDER BY f.sourcefile, f.sourceline""",
+    cost="quick",
+    guard="has_table_privilege('pg_file_settings', 'SELECT') "
+    "AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE')",
+    needs="GRANT SELECT ON pg_file_settings TO role; GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO role;",
+)
+def config_errors(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Errors in the server's configuration files.
+
+    A reload leaves such a file or setting out, and says so only in the log; the next restart does not come up.
+    """
+    found = []
+    for row in rows:
+        what = f"{row.name}: {row.error}" if row.name else row.error
+        if row.name and row.file.endswith("postgresql.auto.conf"):
+            fix = f"ALTER SYSTEM RESET {_identifier(row.name)};\n{RELOAD}"
+        else:
+            fix = f"-- correct line {row.line} of {row.file}, then\n{RELOAD}"
+        about = row.name or f"{row.file}:{row.line}"
+        found.append(Finding(Grade.FAIL, f"{row.file}, line {row.line}: {what}", fix, about))
+    return most(found) or Finding(Grade.OK, "the configuration files have no error")
+
+
+@check_of(
+    """SELECT coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')) AS file, line_number AS line, error
+         FROM pg_hba_file_rules r WHERE error IS NOT NULL ORDER BY 1, 2""",
+    cost="quick",
+    guard="has_table_privilege('pg_hba_file_rules', 'SELECT') "
+    "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')",
+    needs="GRANT SELECT ON pg_hba_file_rules TO role; GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO role;",
+)
+def hba_errors(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Errors in pg_hba.conf.
+
+    A reload keeps the old rules, so a rule that was taken out still lets people in; the next restart does not come up.
+    """
+    found = [
+        Finding(
+            Grade.FAIL,
+            f"{row.file}, line {row.line}: {row.error}",
+            f"-- correct line {row.line} of {row.file}, then\n{RELOAD}",
+            f"{row.file}:{row.line}",
+        )
+        for row in rows
+    ]
+    return most(found) or Finding(Grade.OK, "pg_hba.conf has no error")
+
+
+LOGS = {
+    "log_lock_waits": ("on", "who waits for a lock"),
+    "log_checkpoints": ("on", "checkpoints"),
+    "log_autovacuum_min_duration": ("'10min'", "long vacuums"),
+    "log_min_duration_statement": ("'1s'", "slow statements"),
+}
+
+
+@check_of(
+    """SELECT name FROM pg_settings s
+        WHERE (name IN ('log_lock_waits', 'log_checkpoints') AND setting = 'off')
+           OR (name = 'log_autovacuum_min_duration' AND setting = '-1')
+           OR (name = 'log_min_duration_statement' AND setting = '-1'
+               AND NOT EXISTS (SELECT FROM pg_settings o
+                                WHERE (o.name IN ('log_min_duration_sample', 'auto_explain.log_min_duration')
+                                       AND o.setting <> '-1')
+                                   OR (o.name = 'log_duration' AND o.setting = 'on')))
+        ORDER BY name""",
+    cost="quick",
+)
+def logging(rows: list[Any], limits: Limits) -> Finding:
+    """What the log leaves out that is missed after an incident.
+
+    Lock waits, checkpoints, long vacuums and slow statements cost little to log, and cannot be asked for afterwards.
+    """
+    if not rows:
+        return Finding(Grade.OK, "the log has what an incident needs")
+    fix = "\n".join(f"ALTER SYSTEM SET {row.name} = {LOGS[row.name][0]};" for row in rows)
+    return Finding(Grade.INFO, "not logged: " + ", ".join(LOGS[row.name][1] for row in rows), f"{fix}\n{RELOAD}")
+
+
+TIMEOUTS = {
+    "statement_timeout": "ALTER ROLE application SET statement_timeout = '30s';  -- the application's role",
+    "lock_timeout": "ALTER ROLE application SET lock_timeout = '5s';  -- the application's role",
+    "idle_in_transaction_session_timeout": "ALTER SYSTEM SET idle_in_transaction_session_timeout = '10min';\n" + RELOAD,
+}
+
+
+@check_of(
+    """WITH kinds(name, names) AS (VALUES
+           ('statement_timeout', '{statement_timeout,transaction_timeout}'::text[]),
+           ('lock_timeout', '{lock_timeout,statement_timeout,transaction_timeout}'),
+           ('idle_in_transaction_session_timeout',
+            '{idle_in_transaction_session_timeout,transaction_timeout,idle_session_timeout}'))
+       SELECT name FROM kinds k
+        WHERE NOT EXISTS (SELECT FROM pg_settings s WHERE s.name = ANY (k.names) AND s.reset_val <> '0')
+          AND NOT EXISTS (SELECT FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
+                           WHERE split_part(c.line, '=', 1) = ANY (k.names) AND split_part(c.line, '=', 2) <> '0')
+        ORDER BY name""",
+    cost="quick",
+)
+def timeouts(rows: list[Any], limits: Limits) -> Finding:
+    """Timeouts that are set nowhere: neither for the server nor for a role or a database.
+
+    One forgotten transaction or one waiting ALTER TABLE then holds up everybody for as long as it likes.
+    """
+    if not rows:
+        return Finding(Grade.OK, "statements, lock waits and idle transactions end some day")
+    names = ", ".join(row.name for row in rows)
+    return Finding(Grade.INFO, f"set nowhere: {names}", "\n".join(TIMEOUTS[row.name] for row in rows))
+
+
+@check_of(
+    """SELECT pg_size_bytes(current_setting('shared_buffers'))::float AS buffers,
+              sum(relpages::float) * current_setting('block_size')::int AS bytes
+         FROM pg_class""",
+    warn=10 * GIB,
+    scope="database",
+)
+def shared_buffers(rows: list[Any], limits: Limits) -> Finding:
+    """A large database behind shared_buffers that were left at their small default (limit in bytes of the database).
+
+    The default of 128 MB suits a laptop: every read beyond it goes through the kernel, and backends write dirty pages.
+    """
+    (row,) = rows
+    text = f"shared_buffers is {size(row.buffers)}, the database {size(row.bytes)}"
+    if row.buffers > 128 * 1024**2 or limits.grade(row.bytes) is Grade.OK:
+        return Finding(Grade.OK, text, value=row.bytes)
+    fix = "ALTER SYSTEM SET shared_buffers = '1GB';  -- a quarter of the host's memory; it takes a restart"
+    return Finding(Grade.INFO, text, fix, value=row.bytes, threshold=limits.warn)

@@ -1,0 +1,151 @@
+"""Settings, security, integrity, WAL and replication: (check, rows, grade, object).
+
+Only decided here, never seeded: what needs a restart or a second server (archive_backlog, slot_xmin,
+wal_receiver, replay_paused, checksums_off), counters of a day (requested_checkpoints), a session from another
+host (cleartext_sessions), and what is only said as information (logging, timeouts, shared_buffers, restarted).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pgcohesion.view import Grade
+
+OK, INFO, WARN, FAIL, UNKNOWN = Grade.OK, Grade.INFO, Grade.WARN, Grade.FAIL, Grade.UNKNOWN
+DAY = 86400.0
+GIB = 1024.0**3
+HBA = {
+    "file": "/data/pg_hba.conf",
+    "line": 3,
+    "type": "host",
+    "databases": "all",
+    "users": "app",
+    "address": "10.0.0.0",
+    "mask": "255.0.0.0",
+    "method": "trust",
+    "world": False,
+    "listens": True,
+}
+WORLD = {**HBA, "address": "0.0.0.0", "mask": "0.0.0.0", "world": True, "method": "scram-sha-256"}  # noqa: S104
+EXPIRY = {"name": "a b", "ident": '"a b"', "until": "2026-01-01 00:00:00+00", "later": "2026-04-01"}
+STANDBY = {"name": "s", "state": "streaming", "unsent": 0.0, "unflushed": 0.0}
+SUBSCRIPTION = {"name": "s", "ident": "s", "home": "d", "enabled": True, "errors": 3, "running": True}
+SLOT = {"name": "it's", "literal": "'it''s'", "active": False, "reason": None}
+XMIN = {"name": "s", "literal": "'s'", "active": True, "logical": False, "rows_too": True}
+CHECKPOINTS = {"requested": 60.0, "timed": 40.0, "standby": False, "age": DAY, "limit": "1GB", "bytes": GIB}
+WAL = {"limit": GIB, "slot": None, "failing": False}
+FUNCTION = {"name": "s.f(a integer)", "home": "s", "owner": "boss"}
+
+TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
+    ("durability", [{"name": "synchronous_commit"}], WARN, "synchronous_commit"),
+    ("durability", [{"name": "fsync"}, {"name": "synchronous_commit"}], FAIL, "fsync, synchronous_commit"),
+    ("restarted", [{"age": 3600.0, "standby": False}], OK, ""),
+    ("restarted", [{"age": 12.0, "standby": False}], INFO, ""),
+    ("config_errors", [], OK, ""),
+    ("config_errors", [{"name": "a.b", "file": "/d/postgresql.auto.conf", "line": 1, "error": "bad"}], FAIL, "a.b"),
+    ("config_errors", [{"name": "", "file": "/d/x.conf", "line": 4, "error": "syntax error"}], FAIL, "/d/x.conf:4"),
+    ("hba_errors", [], OK, ""),
+    ("hba_errors", [{"file": "/d/pg_hba.conf", "line": 4, "error": "bad"}], FAIL, "/d/pg_hba.conf:4"),
+    ("logging", [], OK, ""),
+    ("logging", [{"name": "log_lock_waits"}, {"name": "log_min_duration_statement"}], INFO, ""),
+    ("timeouts", [], OK, ""),
+    ("timeouts", [{"name": "lock_timeout"}], INFO, ""),
+    ("shared_buffers", [{"buffers": 128.0 * 1024**2, "bytes": 9 * GIB}], OK, ""),
+    ("shared_buffers", [{"buffers": GIB, "bytes": 90 * GIB}], OK, ""),
+    ("shared_buffers", [{"buffers": 128.0 * 1024**2, "bytes": 10 * GIB}], INFO, ""),
+    ("superuser_sessions", [], OK, ""),
+    ("superuser_sessions", [{"name": "boss", "ident": "boss", "first": False, "sessions": 4}], OK, ""),
+    ("superuser_sessions", [{"name": "boss", "ident": "boss", "first": False, "sessions": 5}], WARN, "boss"),
+    ("superuser_sessions", [{"name": "postgres", "ident": "postgres", "first": True, "sessions": 9}], WARN, "postgres"),
+    ("server_file_roles", [], OK, ""),
+    (
+        "server_file_roles",
+        [{"name": "a b", "ident": '"a b"', "power": "pg_read_server_files", "by": "", "admin": ""}],
+        WARN,
+        "a b",
+    ),
+    ("md5_passwords", [], OK, ""),
+    ("md5_passwords", [{"name": "old", "ident": "old"}], WARN, "old"),
+    ("password_encryption", [{"method": "scram-sha-256"}], OK, ""),
+    ("password_encryption", [{"method": "md5"}], WARN, ""),
+    ("hba_rules", [], OK, ""),
+    ("hba_rules", [HBA], FAIL, "host all app 10.0.0.0 255.0.0.0 trust"),
+    ("hba_rules", [{**HBA, "listens": False}], WARN, "host all app 10.0.0.0 255.0.0.0 trust"),
+    ("hba_rules", [{**HBA, "address": "127.0.0.1", "mask": ""}], WARN, "host all app 127.0.0.1 trust"),
+    ("hba_rules", [{**HBA, "type": "local", "address": "", "mask": ""}], WARN, "local all app trust"),
+    ("hba_rules", [{**HBA, "method": "password"}], WARN, "host all app 10.0.0.0 255.0.0.0 password"),
+    ("hba_rules", [{**HBA, "method": "password", "type": "hostssl"}], OK, ""),
+    ("hba_rules", [WORLD], WARN, "host all app 0.0.0.0 0.0.0.0 scram-sha-256"),
+    ("hba_rules", [{**WORLD, "type": "hostssl"}], OK, ""),
+    ("hba_rules", [{**WORLD, "listens": False}], OK, ""),
+    ("public_create", [], OK, ""),
+    ("public_create", [{"name": "my s", "ident": '"my s"'}], WARN, "my s"),
+    ("public_grants", [], OK, ""),
+    ("public_grants", [{"name": "s.t", "rights": "SELECT", "writes": False}], INFO, "s.t"),
+    ("public_grants", [{"name": "s.t", "rights": "DELETE, SELECT", "writes": True}], WARN, "s.t"),
+    ("cleartext_sessions", [], OK, ""),
+    ("cleartext_sessions", [{"name": "app", "sessions": 2, "address": "10.0.0.5", "able": False}], WARN, "app"),
+    ("role_expiry", [], OK, ""),
+    ("role_expiry", [{**EXPIRY, "left": 8 * DAY}], OK, ""),
+    ("role_expiry", [{**EXPIRY, "left": 7 * DAY}], WARN, "a b"),
+    ("role_expiry", [{**EXPIRY, "left": -1.0}], FAIL, "a b"),
+    ("role_expiry", [{**EXPIRY, "left": -31 * DAY}], INFO, "a b"),
+    ("definer_paths", [], OK, ""),
+    ("definer_paths", [FUNCTION], WARN, "s.f(a integer)"),
+    ("row_security", [], OK, ""),
+    ("row_security", [{"name": "s.t", "enabled": False, "policies": 1}], WARN, "s.t"),
+    ("row_security", [{"name": "s.t", "enabled": True, "policies": 0}], WARN, "s.t"),
+    ("checksums_off", [{"checked": True, "folder": "/d"}], OK, ""),
+    ("checksums_off", [{"checked": False, "folder": "/d"}], INFO, ""),
+    ("database_collation", [], OK, ""),
+    ("database_collation", [{"name": "a b", "ident": '"a b"', "then": "2.31", "now": "2.36"}], FAIL, "a b"),
+    ("collations", [], OK, ""),
+    (
+        "collations",
+        [{"name": "s.c", "then": "1", "now": "2", "indexes": 1, "lines": "REINDEX INDEX CONCURRENTLY s.i;"}],
+        FAIL,
+        "s.c",
+    ),
+    ("extension_updates", [], OK, ""),
+    ("extension_updates", [{"name": "x", "ident": "x", "installed": "1.3", "offered": "1.6"}], WARN, "x"),
+    ("lost_slots", [], OK, ""),
+    ("lost_slots", [{**SLOT, "status": "unreserved"}], WARN, "it's"),
+    ("lost_slots", [{**SLOT, "status": "lost", "reason": "wal_removed"}], FAIL, "it's"),
+    ("slot_xmin", [], OK, ""),
+    ("slot_xmin", [{**XMIN, "age": 999_999.0}], OK, ""),
+    ("slot_xmin", [{**XMIN, "age": 1e6}], WARN, "s"),
+    ("slot_xmin", [{**XMIN, "age": 1e6, "active": False}], WARN, "s"),
+    ("slot_xmin", [{**XMIN, "age": 1e7, "logical": True, "rows_too": False}], FAIL, "s"),
+    ("archive_backlog", [{"mode": "off", "files": 900, "bytes": 9e9}], OK, ""),
+    ("archive_backlog", [{"mode": "on", "files": 19, "bytes": 3e8}], OK, ""),
+    ("archive_backlog", [{"mode": "on", "files": 20, "bytes": 3e8}], WARN, ""),
+    ("archive_backlog", [{"mode": "always", "files": 200, "bytes": 3e9}], FAIL, ""),
+    ("wal_size", [{**WAL, "bytes": 1.9 * GIB}], OK, ""),
+    ("wal_size", [{**WAL, "bytes": 2.0 * GIB}], WARN, ""),
+    ("wal_size", [{**WAL, "bytes": 2.0 * GIB, "slot": "s"}], WARN, ""),
+    ("wal_size", [{**WAL, "bytes": 5.0 * GIB, "failing": True}], FAIL, ""),
+    ("requested_checkpoints", [CHECKPOINTS], WARN, ""),
+    ("requested_checkpoints", [{**CHECKPOINTS, "requested": 40.0, "timed": 60.0}], OK, ""),
+    ("requested_checkpoints", [{**CHECKPOINTS, "requested": 9.0, "timed": 0.0}], OK, ""),
+    ("requested_checkpoints", [{**CHECKPOINTS, "standby": True}], OK, ""),
+    ("requested_checkpoints", [{**CHECKPOINTS, "age": DAY - 1}], UNKNOWN, ""),
+    ("requested_checkpoints", [{**CHECKPOINTS, "age": None}], UNKNOWN, ""),
+    ("replication_lag", [], OK, ""),
+    ("replication_lag", [{**STANDBY, "behind": 104857599.0}], OK, ""),
+    ("replication_lag", [{**STANDBY, "behind": 104857600.0}], WARN, "s"),
+    ("replication_lag", [{**STANDBY, "behind": GIB, "unsent": GIB, "unflushed": GIB}], FAIL, "s"),
+    ("replication_lag", [{**STANDBY, "behind": GIB, "unflushed": GIB}], FAIL, "s"),
+    ("replay_paused", [{"paused": False, "waiting": None}], OK, ""),
+    ("replay_paused", [{"paused": True, "waiting": 0.0}], OK, ""),
+    ("replay_paused", [{"paused": True, "waiting": 1.0}], WARN, ""),
+    ("replay_paused", [{"paused": True, "waiting": None}], WARN, ""),
+    ("replay_paused", [{"paused": True, "waiting": GIB}], FAIL, ""),
+    ("wal_receiver", [{"follows": False, "status": None}], OK, ""),
+    ("wal_receiver", [{"follows": True, "status": "streaming"}], OK, ""),
+    ("wal_receiver", [{"follows": True, "status": None}], FAIL, ""),
+    ("subscriptions", [], OK, ""),
+    ("subscriptions", [SUBSCRIPTION], OK, ""),
+    ("subscriptions", [{**SUBSCRIPTION, "running": False, "errors": 0}], FAIL, "s"),
+    ("subscriptions", [{**SUBSCRIPTION, "running": False, "enabled": False}], WARN, "s"),
+    ("subscriptions", [{**SUBSCRIPTION, "running": False, "enabled": False, "errors": 0}], OK, ""),
+]
