@@ -107,7 +107,8 @@ def wal_receiver(rows: list[Any], limits: Limits) -> Finding:
     """SELECT s.subname AS name, quote_ident(s.subname) AS ident, d.datname AS home, s.subenabled AS enabled,
               coalesce(t.apply_error_count, 0) + coalesce(t.sync_error_count, 0) AS errors,
               EXISTS (SELECT FROM pg_stat_subscription w
-                       WHERE w.subid = s.oid AND w.relid IS NULL AND w.pid IS NOT NULL) AS running
+                       WHERE w.subid = s.oid AND w.relid IS NULL AND w.pid IS NOT NULL
+                         AND w.received_lsn IS NOT NULL) AS running
          FROM pg_subscription s
          JOIN pg_database d ON d.oid = s.subdbid
          LEFT JOIN pg_stat_subscription_stats t ON t.subid = s.oid

@@ -122,7 +122,11 @@ def password_encryption(rows: list[Any], limits: Limits) -> Finding:
 @check_of(
     """SELECT coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')) AS file, line_number AS line,
               address = 'all' OR netmask IN ('0.0.0.0', '::') AS world,
-              type, array_to_string(database, ',') AS databases, array_to_string(user_name, ',') AS users,
+              type, coalesce(' ' || array_to_string(options, ' '), '') AS options,
+              (SELECT string_agg(CASE WHEN x ~ '^[[:alnum:]_+/.@-]+$' THEN x ELSE quote_ident(x) END, ',')
+                 FROM unnest(database) AS x) AS databases,
+              (SELECT string_agg(CASE WHEN x ~ '^[[:alnum:]_+/.@-]+$' THEN x ELSE quote_ident(x) END, ',')
+                 FROM unnest(user_name) AS x) AS users,
               coalesce(address, '') AS address, coalesce(netmask, '') AS mask, auth_method AS method,
               current_setting('listen_addresses') !~ '^(localhost|127[.][0-9.]+|::1|[, ])*$' AS listens
          FROM pg_hba_file_rules r
@@ -148,7 +152,10 @@ def hba_rules(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         address = row.address if not row.mask else f"{row.address} {row.mask}"
         rule = " ".join(part for part in (row.type, row.databases, row.users, address, row.method) if part)
         better = " ".join(part for part in safe if part)
-        fix = f"-- {row.file}, line {row.line} (or the environment's hba), once its roles have passwords:\n-- {better}\n{RELOAD}"
+        fix = (
+            f"-- line {row.line} of {row.file}, or the environment's hba, when its roles have passwords:\n"
+            f"-- {better}\n{RELOAD}"
+        )
         found.append(Finding(grade, f"line {row.line}: {rule}: {what}", fix, rule))
     return most(found) or Finding(Grade.OK, "pg_hba.conf asks everybody who they are")
 
@@ -163,7 +170,7 @@ def _rule(row: Any) -> tuple[Grade, str, tuple[str, ...]] | None:
     if row.method == "password" and row.type not in ("local", "hostssl", "hostgssenc"):
         return Grade.WARN, "passwords travel in clear", safe
     if row.world and row.type not in ("hostssl", "hostgssenc") and row.listens:
-        method = row.method if row.method != "password" else "scram-sha-256"
+        method = row.method + row.options if row.method != "password" else "scram-sha-256"
         return (
             Grade.WARN,
             "every address may try, unencrypted",
@@ -175,7 +182,8 @@ def _rule(row: Any) -> tuple[Grade, str, tuple[str, ...]] | None:
 @check_of(
     """SELECT n.nspname AS name, quote_ident(n.nspname) AS ident
          FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
-        WHERE a.grantee = 0 AND a.privilege_type = 'CREATE' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        WHERE a.grantee = 0 AND a.privilege_type = 'CREATE'
+          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid
                                                     AND d.deptype = 'e')
         ORDER BY n.nspname""",
@@ -254,7 +262,7 @@ def cleartext_sessions(rows: list[Any], limits: Limits) -> Finding | list[Findin
         state = "" if row.able else ", and ssl is off"
         text = f"{count(row.sessions, 'session')} of {row.name}, from {row.address}, not encrypted{state}"
         then = "-- then make the rule in pg_hba.conf hostssl, and give the client sslmode=verify-full"
-        on = "" if row.able else "ALTER SYSTEM SET ssl = on;  -- with ssl_cert_file and ssl_key_file in place\n"
+        on = "" if row.able else "-- with ssl_cert_file and ssl_key_file in place\nALTER SYSTEM SET ssl = on;\n"
         found.append(limits.finding(row.sessions, text, fix=f"{on}{RELOAD}\n{then}", object=row.name))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(
         Grade.OK, "no session crosses the network in clear"

@@ -101,8 +101,8 @@ def logging(rows: list[Any], limits: Limits) -> Finding:
 
 
 TIMEOUTS = {
-    "statement_timeout": "ALTER ROLE application SET statement_timeout = '30s';  -- the application's role",
-    "lock_timeout": "ALTER ROLE application SET lock_timeout = '5s';  -- the application's role",
+    "statement_timeout": "-- the application's role\nALTER ROLE application SET statement_timeout = '30s';",
+    "lock_timeout": "-- the application's role\nALTER ROLE application SET lock_timeout = '5s';",
     "idle_in_transaction_session_timeout": "ALTER SYSTEM SET idle_in_transaction_session_timeout = '10min';\n" + RELOAD,
 }
 

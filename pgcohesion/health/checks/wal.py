@@ -78,7 +78,7 @@ def lost_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             found.append(Finding(Grade.FAIL, text, fix, row.name))
         else:
             text = f"slot {row.name} loses its WAL at one of the next checkpoints"
-            fix = "ALTER SYSTEM SET max_slot_wal_keep_size = '100GB';  -- what the disk holds\nSELECT pg_reload_conf();"
+            fix = "-- as much as the disk holds\nALTER SYSTEM SET max_slot_wal_keep_size = '100GB';\nSELECT pg_reload_conf();"
             found.append(Finding(Grade.WARN, text, fix, row.name))
     return most(found) or Finding(Grade.OK, "every slot has its WAL")
 
@@ -142,7 +142,9 @@ def archive_backlog(rows: list[Any], limits: Limits) -> Finding:
 
 @check_of(
     """SELECT w.bytes, m.bytes AS limit,
-              (SELECT slot_name FROM pg_replication_slots WHERE restart_lsn IS NOT NULL
+              (SELECT slot_name FROM pg_replication_slots
+                WHERE pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                                           ELSE pg_current_wal_lsn() END, restart_lsn) > m.bytes
                 ORDER BY restart_lsn LIMIT 1) AS slot,
               (SELECT current_setting('archive_mode') <> 'off'
                       AND coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false)
@@ -163,15 +165,13 @@ def wal_size(rows: list[Any], limits: Limits) -> Finding:
     """
     (row,) = rows
     raised = f"{-(-row.bytes * 2 // 1024**2):.0f}MB"
-    fix = f"ALTER SYSTEM SET max_wal_size = '{raised}';  -- when the disk has it\nSELECT pg_reload_conf();"
+    fix = f"-- when the disk has it\nALTER SYSTEM SET max_wal_size = '{raised}';\nSELECT pg_reload_conf();"
     why = "checkpoints cannot follow"
     if row.failing:
         why, fix = "archiving fails", "SELECT * FROM pg_stat_archiver;  -- run archive_command by hand to see its error"
     elif row.slot:
-        why = f"slot {row.slot} is the one that reads the oldest"
-        fix = (
-            "SELECT slot_name, active, restart_lsn, wal_status FROM pg_replication_slots ORDER BY restart_lsn;\n" + fix
-        )
+        why = f"slot {row.slot} keeps it"
+        fix = "SELECT slot_name, active, restart_lsn, wal_status FROM pg_replication_slots ORDER BY restart_lsn;"
     return limits.finding(
         row.bytes / row.limit, f"pg_wal is {size(row.bytes)}, the settings allow {size(row.limit)}: {why}", fix=fix
     )
@@ -183,7 +183,8 @@ def wal_size(rows: list[Any], limits: Limits) -> Finding:
               pg_size_bytes(current_setting('max_wal_size'))::float AS bytes FROM pg_stat_checkpointer""",
     before=(
         17,
-        """SELECT checkpoints_req::float AS requested, checkpoints_timed::float AS timed, pg_is_in_recovery() AS standby,
+        """SELECT checkpoints_req::float AS requested, checkpoints_timed::float AS timed,
+              pg_is_in_recovery() AS standby,
               extract(epoch FROM now() - stats_reset)::float AS age, current_setting('max_wal_size') AS limit,
               pg_size_bytes(current_setting('max_wal_size'))::float AS bytes FROM pg_stat_bgwriter""",
     ),
@@ -207,7 +208,7 @@ def requested_checkpoints(rows: list[Any], limits: Limits) -> Finding:
         return Finding(Grade.OK, f"{count(int(row.requested), 'checkpoint')} before their time in {span(row.age)}")
     share = row.requested / total
     raised = f"{row.bytes * 2 / 1024**2:.0f}MB"
-    fix = f"ALTER SYSTEM SET max_wal_size = '{raised}';  -- now {row.limit}\nSELECT pg_reload_conf();"
+    fix = f"-- now {row.limit}\nALTER SYSTEM SET max_wal_size = '{raised}';\nSELECT pg_reload_conf();"
     return limits.finding(
         share, f"{share:.0%} of {total:.0f} checkpoints in {span(row.age)} came before their time", fix=fix
     )

@@ -23,10 +23,11 @@ HBA = {
     "address": "10.0.0.0",
     "mask": "255.0.0.0",
     "method": "trust",
+    "options": "",
     "world": False,
     "listens": True,
 }
-WORLD = {**HBA, "address": "0.0.0.0", "mask": "0.0.0.0", "world": True, "method": "scram-sha-256"}  # noqa: S104
+WORLD = {**HBA, "address": "0.0.0.0", "mask": "0.0.0.0", "world": True, "method": "scram-sha-256"}
 EXPIRY = {"name": "a b", "ident": '"a b"', "until": "2026-01-01 00:00:00+00", "later": "2026-04-01"}
 STANDBY = {"name": "s", "state": "streaming", "unsent": 0.0, "unflushed": 0.0}
 SUBSCRIPTION = {"name": "s", "ident": "s", "home": "d", "enabled": True, "errors": 3, "running": True}
