@@ -78,7 +78,10 @@ def lost_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             found.append(Finding(Grade.FAIL, text, fix, row.name))
         else:
             text = f"slot {row.name} loses its WAL at one of the next checkpoints"
-            fix = "-- as much as the disk holds\nALTER SYSTEM SET max_slot_wal_keep_size = '100GB';\nSELECT pg_reload_conf();"
+            fix = (
+                "-- as much as the disk holds\n"
+                "ALTER SYSTEM SET max_slot_wal_keep_size = '100GB';\nSELECT pg_reload_conf();"
+            )
             found.append(Finding(Grade.WARN, text, fix, row.name))
     return most(found) or Finding(Grade.OK, "every slot has its WAL")
 

@@ -31,7 +31,12 @@ def hba(stage: Stage, line: str) -> Path:
     """Add a line to pg_hba.conf until the end; no reload: the check reads the file."""
     file = Path(one(stage, "SHOW hba_file"))
     before = file.read_text()
-    stage.later(lambda: (file.write_text(before), stage.sql("SELECT pg_reload_conf()")))
+
+    def back() -> None:
+        file.write_text(before)
+        stage.sql("SELECT pg_reload_conf()")
+
+    stage.later(back)
     file.write_text(f"{before.rstrip()}\n{line}\n")
     return file
 
