@@ -86,6 +86,7 @@ def replay_paused(rows: list[Any], limits: Limits) -> Finding:
 @check_of(
     """SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_settings WHERE name = 'primary_conninfo' AND setting <> '')
                   AS follows,
+              CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END AS paused,
               (SELECT status FROM pg_stat_wal_receiver) AS status""",
     cost="quick",
 )
@@ -100,6 +101,8 @@ def wal_receiver(rows: list[Any], limits: Limits) -> Finding:
     if row.status is not None:
         return Finding(Grade.OK, f"the receiver is {row.status}")
     fix = "SELECT pg_current_logfile();  -- why: no route, password, slot missing, or WAL already removed"
+    if row.paused:  # a receiver that ended is started again by the replay only
+        fix = "-- the receiver comes back with the replay, which is paused\nSELECT pg_wal_replay_resume();"
     return Finding(Grade.FAIL, "this standby has no wal receiver", fix)
 
 
