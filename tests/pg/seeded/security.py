@@ -244,7 +244,7 @@ class Standby:
         wait_for(lambda: self._connect(info))
         stage.later(self.connection.finish)
         self.stage = stage
-        start = self._position()
+        start = self._position("flush")
         answer = self.connection.exec_(b"START_REPLICATION PHYSICAL %X/%X" % (start >> 32, start & 0xFFFFFFFF))
         assert answer.status == ExecStatus.COPY_BOTH, self.connection.error_message
         self.confirm()
@@ -253,12 +253,12 @@ class Standby:
         self.connection = PGconn.connect(info)
         return self.connection.status == 0
 
-    def _position(self) -> int:
-        return int(one(self.stage, "SELECT pg_current_wal_flush_lsn() - '0/0'"))
+    def _position(self, which: str) -> int:
+        return int(one(self.stage, f"SELECT pg_current_wal_{which}_lsn() - '0/0'"))
 
     def confirm(self) -> None:
         """Say that all is replayed."""
-        at = self._position()
+        at = self._position("insert")  # a commit here is asynchronous: what is flushed may be a segment behind
         self.connection.put_copy_data(struct.pack("!cQQQQ?", b"r", at, at, at, 0, False))
         self.connection.flush()
 
