@@ -7,30 +7,7 @@ from typing import Any
 from pgcohesion.view import Grade
 
 OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
-SESSION = {"pid": 7, "role": "app", "application": ""}
-WAITING = {
-    "pid": 9,
-    "role": "app",
-    "blocker": 7,
-    "blocker_role": "ops",
-    "blocker_state": "idle in transaction",
-    "root": True,
-}
-
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
-    ("connections", [{"used": 1, "slots": 100}], OK, ""),
-    ("connections", [{"used": 80, "slots": 100}], WARN, ""),
-    ("connections", [{"used": 97, "slots": 100}], FAIL, ""),
-    ("idle_in_transaction", [], OK, ""),
-    ("idle_in_transaction", [{**SESSION, "age": 299}], OK, ""),
-    ("idle_in_transaction", [{**SESSION, "age": 300}], WARN, "7"),
-    ("idle_in_transaction", [{**SESSION, "age": 5000}], FAIL, "7"),
-    ("long_transactions", [{**SESSION, "age": 60}], OK, ""),
-    ("long_transactions", [{**SESSION, "age": 7200}], WARN, "7"),
-    ("blocked_sessions", [], OK, ""),
-    ("blocked_sessions", [{**WAITING, "waits": 5}], OK, "7"),
-    ("blocked_sessions", [{**WAITING, "waits": 31}, {**WAITING, "pid": 10, "waits": 2}], WARN, "7"),
-    ("blocked_sessions", [{**WAITING, "waits": 31, "root": False}], OK, ""),
     ("inactive_slots", [{"name": "s", "kept": 10.0}], OK, ""),
     ("inactive_slots", [{"name": "it's", "kept": 2.0 * 1024**3}], WARN, "it's"),
     ("inactive_slots", [{"name": "s", "kept": 11.0 * 1024**3}], FAIL, "s"),
