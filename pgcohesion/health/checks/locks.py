@@ -7,7 +7,7 @@ from typing import Any
 
 from ...view import Grade, span
 from ..registry import Finding, Limits, check_of
-from .sessions import NEEDS, SEES_ALL, cancelling, ending, shown, who
+from .sessions import NEEDS, SEES_ALL, cancelling, ending, rolling_back, shown, who
 
 WAITING = (
     "SELECT pid, pg_blocking_pids(pid), usename, application_name, query_start FROM pg_stat_activity\n"
@@ -25,12 +25,21 @@ WAITING = (
               b.blocker, coalesce(r.usename, '') AS role, coalesce(r.application_name, '') AS application,
               coalesce(r.state, '') AS state, coalesce(r.backend_type, '') AS kind,
               to_json(r.backend_start) #>> '{}' AS started, to_json(r.xact_start) #>> '{}' AS begun,
-              to_json(r.query_start) #>> '{}' AS asked, coalesce(k.strong, false) AS strong
+              to_json(r.query_start) #>> '{}' AS asked, coalesce(k.strong, false) AS strong,
+              p.gid, quote_literal(p.gid) AS quoted, p.owner, p.database
          FROM waiting w
         CROSS JOIN LATERAL unnest(w.blockers) AS b (blocker)
          LEFT JOIN asked q ON q.pid = w.pid
          LEFT JOIN asked k ON k.pid = b.blocker
-         LEFT JOIN pg_stat_activity r ON r.pid = b.blocker""",
+         LEFT JOIN pg_stat_activity r ON r.pid = b.blocker
+         LEFT JOIN LATERAL (
+              SELECT t.gid, t.owner, t.database FROM pg_locks n
+                JOIN pg_locks h ON h.pid IS NULL AND h.granted AND h.locktype = n.locktype
+                     AND (h.database, h.relation, h.transactionid, h.classid, h.objid, h.objsubid) IS NOT DISTINCT FROM
+                         (n.database, n.relation, n.transactionid, n.classid, n.objid, n.objsubid)
+                JOIN pg_locks x ON x.pid IS NULL AND x.granted AND x.virtualtransaction = h.virtualtransaction
+                JOIN pg_prepared_xacts t ON t.transaction = x.transactionid
+               WHERE b.blocker = 0 AND n.pid = w.pid AND NOT n.granted ORDER BY t.prepared LIMIT 1) p ON true""",
     warn=30,
     fail=300,
     cost="quick",
@@ -62,7 +71,7 @@ def blocked_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]
         if strong:
             text += f"; the queue stands behind process {strong[0]}, which waits for a strong lock"
         fix = cancelling(_who(session[strong[0]])) if strong else _freeing(session[root])
-        found.append(limits.finding(longest, text, fix=fix, object=str(root)))
+        found.append(limits.finding(longest, text, fix=fix, object=_object(session[root])))
     found.sort(key=lambda finding: -(finding.value or 0))
     return shown([one for one in found if one.grade is not Grade.OK], WAITING) or limits.finding(
         max(waits.values(), default=0.0), "nobody waits long for a lock"
@@ -89,15 +98,23 @@ def _who(row: Any) -> Any:
     return SimpleNamespace(pid=row.blocker, started=row.started, begun=row.begun, asked=row.asked)
 
 
+def _object(row: Any) -> str:
+    return str(row.blocker or row.gid or "a prepared transaction")
+
+
 def _named(row: Any) -> str:
     if not row.blocker:
-        return "a prepared transaction"
+        return (
+            f"prepared transaction {row.gid} of {row.owner} in {row.database}" if row.gid else "a prepared transaction"
+        )
     if row.kind != "client backend":
         return f"process {row.blocker} of the server ({row.kind or 'gone'})"
     return f"process {row.blocker} of {row.role} ({row.application or 'no name'}, {row.state})"
 
 
 def _freeing(row: Any) -> str:
+    if not row.blocker and row.gid:
+        return rolling_back(row.quoted, row.database)
     if not row.blocker:
         return "SELECT gid, owner, database, prepared FROM pg_prepared_xacts ORDER BY prepared;  -- the oldest first"
     if row.kind != "client backend":

@@ -358,7 +358,8 @@ def rolling_back(quoted: str, database: str) -> str:
     """SELECT p.gid AS name, quote_literal(p.gid) AS quoted, p.owner AS role, p.database,
               extract(epoch FROM clock_timestamp() - p.prepared)::float AS age, count(DISTINCT l.relation) AS relations
          FROM pg_prepared_xacts p
-         LEFT JOIN pg_locks l ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction
+         LEFT JOIN pg_locks x ON x.pid IS NULL AND x.granted AND x.transactionid = p.transaction
+         LEFT JOIN pg_locks l ON l.pid IS NULL AND l.virtualtransaction = x.virtualtransaction
         GROUP BY p.gid, p.owner, p.database, p.prepared ORDER BY age DESC""",
     warn=300,
     fail=3600,

@@ -12,7 +12,7 @@ SESSION = {"started": NOW, "begun": NOW, "asked": NOW, "role": "ops", "applicati
 
 
 def waits(pid: int, blocker: int, seconds: float, state: str = "idle in transaction", **more: Any) -> dict[str, Any]:
-    about = {**SESSION, "state": state, "kind": "client backend", "strong": False, **more}
+    about = {**SESSION, "state": state, "kind": "client backend", "strong": False, "gid": None, **more}
     return {"pid": pid, "blocker": blocker, "waits": seconds, **about}
 
 
@@ -25,7 +25,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("blocked_sessions", [waits(9, 7, 30)], WARN, "7"),
     ("blocked_sessions", [waits(9, 7, 31), waits(10, 7, 2)], WARN, "7"),
     ("blocked_sessions", [waits(9, 7, 300, "active")], FAIL, "7"),
-    ("blocked_sessions", [waits(9, 0, 31, "", kind="", role="")], WARN, "0"),
+    ("blocked_sessions", [waits(9, 0, 31, "", kind="")], WARN, "a prepared transaction"),
+    ("blocked_sessions", [waits(9, 0, 31, "", gid="it's", quoted="'it''s'", owner="app", database="d")], WARN, "it's"),
     ("blocked_sessions", [waits(9, 7, 31, "", kind="autovacuum worker")], WARN, "7"),
     # 10 waits for 9, 9 for 7: only the root is named
     ("blocked_sessions", [waits(10, 9, 31, "active"), waits(9, 7, 40)], WARN, "7"),
