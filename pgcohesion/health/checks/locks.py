@@ -180,6 +180,7 @@ def waiting_ddl(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
          FROM held""",
     warn=0.50,
     fail=0.80,
+    cost="quick",
 )
 def lock_capacity(rows: list[Any], limits: Limits) -> Finding:
     """Locks near what the server has room for: then statements fail with "out of shared memory" (limits as a share).

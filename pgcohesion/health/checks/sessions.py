@@ -78,13 +78,15 @@ ALL_IDLE = (
               coalesce(a.usename, '') AS role, coalesce(a.application_name, '') AS application,
               extract(epoch FROM clock_timestamp() - a.state_change)::float AS age,
               coalesce(l.relations, 0) AS relations, coalesce(l.strongest, 0) AS strongest,
+              coalesce(l.advisory, 0) AS advisory,
               coalesce(greatest(age(a.backend_xid), age(a.backend_xmin)), -1) AS behind
          FROM pg_stat_activity a
-         LEFT JOIN (SELECT pid, count(DISTINCT relation) AS relations, max(array_position(ARRAY[
-                           'AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock',
-                           'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'], mode))
-                           AS strongest
-                      FROM pg_locks WHERE granted AND locktype = 'relation' GROUP BY pid) l USING (pid)
+         LEFT JOIN (SELECT pid, count(DISTINCT relation) FILTER (WHERE locktype = 'relation') AS relations,
+                           count(*) FILTER (WHERE locktype = 'advisory') AS advisory,
+                           max(array_position(ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock',
+                               'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                               'AccessExclusiveLock'], mode)) FILTER (WHERE locktype = 'relation') AS strongest
+                      FROM pg_locks WHERE granted GROUP BY pid) l USING (pid)
         WHERE a.backend_type = 'client backend' AND a.state = 'idle in transaction' AND a.pid <> pg_backend_pid()
         ORDER BY age DESC""",
     warn=300,
@@ -104,10 +106,14 @@ def idle_in_transaction(rows: list[Any], limits: Limits) -> Finding | list[Findi
         holds = []
         if row.relations:
             holds.append(f"locks on {row.relations} relations, up to {MODES[row.strongest]}")
+        if row.advisory:
+            holds.append(f"{row.advisory} advisory locks")
         if row.behind >= 0:
             holds.append(f"the rows of {row.behind:,} transactions back from vacuum")
         text = f"{who(row)} is idle in a transaction for {span(row.age)}; it holds {' and '.join(holds) or 'nothing'}"
         fix = ending(row, "state = 'idle in transaction'")
+        if row.application == "pg_dump":  # with --jobs its first session waits like this for the others
+            fix = f"-- a dump: let it finish, if its other sessions are at work\n{fix}"
         of_it = limits.of_object(str(row.pid))
         if not holds:
             of_it = Limits(of_it.warn, None)
@@ -276,7 +282,8 @@ def idle_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
               pid, to_json(backend_start) #>> '{}' AS started, to_json(xact_start) #>> '{}' AS begun,
               coalesce(usename, '') AS role, coalesce(application_name, '') AS application,
               coalesce(datname, '') AS database, coalesce(state, backend_type) AS state,
-              pid::text AS name, '' AS quoted, greatest(age(backend_xid), age(backend_xmin)) AS age
+              CASE backend_type WHEN 'walsender' THEN application_name ELSE pid::text END AS name, '' AS quoted,
+              greatest(age(backend_xid), age(backend_xmin)) AS age
          FROM pg_stat_activity a
         WHERE coalesce(backend_xid, backend_xmin) IS NOT NULL AND pid <> pg_backend_pid()
           AND backend_type <> 'parallel worker'

@@ -9,8 +9,8 @@ from pgcohesion.view import Grade
 OK, WARN, FAIL, INFO = Grade.OK, Grade.WARN, Grade.FAIL, Grade.INFO
 NOW = "2026-11-23T17:24:00.123456+00:00"
 SESSION = {"pid": 7, "started": NOW, "begun": NOW, "asked": NOW, "role": "app", "application": "web"}
-HOLDS = {**SESSION, "relations": 2, "strongest": 3, "behind": -1}
-NOTHING = {**SESSION, "relations": 0, "strongest": 0, "behind": -1}
+HOLDS = {**SESSION, "relations": 2, "strongest": 3, "advisory": 0, "behind": -1}
+NOTHING = {**SESSION, "relations": 0, "strongest": 0, "advisory": 0, "behind": -1}
 IDLE = {
     "role": "o'dd",
     "application": "",
@@ -28,6 +28,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("idle_in_transaction", [{**HOLDS, "age": 300}], WARN, "7"),
     ("idle_in_transaction", [{**HOLDS, "age": 5000}], FAIL, "7"),
     ("idle_in_transaction", [{**NOTHING, "behind": 0, "age": 5000}], FAIL, "7"),
+    ("idle_in_transaction", [{**NOTHING, "advisory": 1, "age": 5000}], FAIL, "7"),
     ("idle_in_transaction", [{**NOTHING, "age": 5000}], WARN, "7"),
     ("aborted_transactions", [], OK, ""),
     ("aborted_transactions", [{**SESSION, "age": 299}], OK, ""),
