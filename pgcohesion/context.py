@@ -48,7 +48,7 @@ class Context:
     by tests; :class:`pgcohesion.testing.Recorder` is the shipped fake.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (parts that tests replace, by name)
         self,
         loaded: Loaded,
         *,
@@ -58,19 +58,32 @@ class Context:
         task: str = "",
         runner: Runner | None = None,
         server: Server | None = None,
+        host: str = "",
     ) -> None:
         self.loaded, self.options, self.output, self.log, self.task = loaded, options, output, log, task
         self.env, self.config, self.root = loaded.env, loaded.config, loaded.root
         self.started = time.monotonic()
         self._runner, self._server = runner, server
         self._database: Database | None = None
+        self._host = host
+        self._others: dict[str, Context] = {}
 
     # --- where -----------------------------------------------------------------------------------------
 
     @property
     def host(self) -> str:
-        """The name of the primary host."""
-        return self.config.primary[0]
+        """The name of the host that this is about: the primary, unless :meth:`on` chose another."""
+        return self._host or self.config.primary[0]
+
+    def on(self, host: str) -> Context:
+        """Return the context of another host of the environment; it is closed with this one."""
+        if host == self.host:
+            return self
+        if host not in self._others:
+            self._others[host] = Context(
+                self.loaded, options=self.options, output=self.output, log=self.log, task=self.task, host=host
+            )
+        return self._others[host]
 
     @cached_property
     def state(self) -> Path:
@@ -85,9 +98,10 @@ class Context:
 
     @property
     def runner(self) -> Runner:
-        """The primary host's runner."""
+        """The host's runner."""
         if self._runner is None:
-            name, host = self.config.primary
+            name = self.host
+            host = self.config.hosts.get(name) or self.config.primary[1]
             if host.ssh is None:
                 self._runner = Local()
             else:
@@ -284,7 +298,7 @@ class Context:
                     yield
 
     def close(self) -> None:
-        """Close all connections, to databases and to the host."""
-        for part in (self._database, self._server, self._runner):
+        """Close all connections, to databases and to hosts."""
+        for part in (*self._others.values(), self._database, self._server, self._runner):
             if part is not None:
                 part.close()

@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 
 CHANGES_PENDING = 6
 FAILED = 1
+UNREACHABLE = 3
 BUG = 1
 
 

@@ -80,6 +80,8 @@ def _report(answer: Any, ctx: Context, check: bool) -> int:
     if not isinstance(answer, Answer):
         return int(answer or 0)
     ctx.output.answer(ctx.env, ctx.task, answer)
+    if answer.code is not None:
+        return answer.code
     if answer.failed:
         return FAILED
     return CHANGES_PENDING if check and answer.pending else 0

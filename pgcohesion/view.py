@@ -66,6 +66,11 @@ class Answer(Struct, frozen=True):
         return False
 
     @property
+    def code(self) -> int | None:
+        """The exit code, where it is not what *failed* and *pending* make of it."""
+        return None
+
+    @property
     def reveals(self) -> bool:
         """Whether the user asked for a secret: then, and only then, secrets are not masked."""
         return False

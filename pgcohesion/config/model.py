@@ -250,8 +250,14 @@ class Ignore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[health]``. *timeout* in seconds, for a whole run; a statement gets half of it."""
+    """``[health]``. *timeout* in seconds, for a whole run; a statement gets half of it.
 
+    *databases* are those whose objects are looked at (empty: all of the server). Counters are judged by what they gain
+    in *window* seconds.
+    """
+
+    databases: list[str] = []
+    window: float = 3600
     disabled: list[str] = []
     limits: dict[str, Limits] = {}
     ignore: list[Ignore] = []

@@ -50,6 +50,10 @@ class Database:
         self._deadline: float | None = None
         self._seconds = 0.0
 
+    def another(self) -> Database:
+        """Return connections of their own to the same server: for a thread."""
+        return Database(self._parameters, self.default, self._application_name, self._complaint)
+
     def connection(self, database: str | None = None, role: str | None = None) -> Connection:
         """Return an open connection in autocommit mode. Raises Unreachable or ServerError."""
         key = (database or self.default, role)

@@ -3,56 +3,62 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..connections.availability import ADVICE
-from ..errors import DeadlineExceeded, Unreachable, UsageError, suggestion
+from ..errors import UsageError, suggestion
+from .baseline import known, read
+from .changes import compare
 from .ignoring import ignoring
 from .registry import Check, Finding, Limits, check_of
 from .report import Explained, Listed, Report
 
 if TYPE_CHECKING:
     from ..context import Context
+    from .history import History, Place
 
 COSTS = ("quick", "standard", "deep")
 
 
-def check(ctx: Context, only: str = "", profile: str = "standard") -> Report:
+def check(ctx: Context, only: str = "", profile: str = "standard", *, remember: bool = True) -> Report:
     """Run the checks of an environment and return their findings.
 
     *only*: ids or areas, with commas. *profile*: ``quick`` looks at no relation, ``deep`` reads much; checks that
-    *only* names run whatever they cost. Raises ServerDown or ConfigError when there is no server to ask, UsageError
-    for an unknown check or profile.
+    *only* names run whatever they cost. *remember*: compare with the runs before, and keep this one for the next.
+    A server that cannot be asked is a finding of the check ``availability``. Raises ConfigError when the environment
+    has no server yet, UsageError for an unknown check or profile.
     """
     from .registry import load
 
-    started = time.monotonic()
+    started, now = time.monotonic(), time.time()
     checks = _chosen(ctx, load(), only, profile)
-    ctx.running()
-    found = _asked(ctx, checks)
-    findings = ignoring(found, ctx.config.health.ignore, date.today())  # noqa: DTZ011  (the operator's day)
-    return Report(tuple(findings), time.monotonic() - started, ctx.env)
+    with _past(ctx) if remember else nullcontext() as history:
+        found, samples = _found(ctx, checks, history, now)
+        changes = compare(history, found, now) if history else None
+        report = Report(tuple(found), time.monotonic() - started, ctx.env, now, changes)
+        if history:
+            history.record(report, samples)
+    return report
 
 
-def _asked(ctx: Context, checks: list[Check]) -> list[Finding]:
-    """Run the checks within ``[health] timeout``, whatever the server does; say of what kind its trouble is."""
-    from . import running
+def _past(ctx: Context) -> AbstractContextManager[History | None]:
+    from .history import kept  # SQLite takes some ms to import
 
-    seconds = ctx.config.health.timeout
-    try:
-        with ctx.db.within(seconds):
-            return list(running.run(ctx, checks))
-    except DeadlineExceeded as error:
-        raise Unreachable(
-            f"`{ctx.env}` let us in and did not answer within {seconds:g} s",
-            why=error.why,
-            fix=ADVICE["query_timeout"],
-            kind="query_timeout",
-        ) from error
-    except Unreachable as error:
-        error.fix = ADVICE.get(error.kind, error.fix)
-        raise
+    return kept(ctx)
+
+
+def _found(
+    ctx: Context, checks: list[Check], history: History | None, now: float
+) -> tuple[list[Finding], dict[Place, Any]]:
+    from .running import Look
+    from .trends import forecasts
+
+    earlier = history.earlier(now, ctx.config.health.window) if history else {}
+    look = Look(ctx, checks, ctx.config.health.timeout, now=now, earlier=earlier)
+    ignored = ignoring(look.findings(), ctx.config.health.ignore, date.today())  # noqa: DTZ011  (the operator's day)
+    found = list(known(ignored, *read(ctx)))
+    return forecasts(checks, found, history, now) if history else found, look.samples
 
 
 def _chosen(ctx: Context, checks: list[Check], only: str, profile: str) -> list[Check]:

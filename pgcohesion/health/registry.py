@@ -6,6 +6,7 @@ A check is SQL and a pure function ``evaluate(rows, limits) -> Finding | list[Fi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from inspect import cleandoc
@@ -18,13 +19,16 @@ from msgspec.structs import replace
 from ..view import Grade
 
 Evaluate = Callable[[list[Any], "Limits"], "Finding | list[Finding]"]
+Scope = Literal["cluster", "database", "host"]
+Cost = Literal["quick", "standard", "deep"]
 _checks: dict[str, Check] = {}
 
 
 class Finding(Struct, frozen=True):
     """What a check found: *text* has the measured value, *fix* lines to paste, *object* what it is about.
 
-    *undo* brings back what the fix takes away; *threshold* is the limit that *value* has passed.
+    *undo* brings back what the fix takes away; *threshold* is the limit that *value* has passed. *kind* is the class of
+    a trouble that has several; *forecast* the days until what *value* measures is used up, at the rate of late.
     """
 
     grade: Grade
@@ -36,11 +40,14 @@ class Finding(Struct, frozen=True):
     undo: str = ""
     threshold: float | None = None
     database: str = ""
+    host: str = ""
+    kind: str = ""
+    forecast: float | None = None
 
     @property
     def fingerprint(self) -> str:
         """The same for the same trouble of the same object, run after run."""
-        return sha256(f"{self.check}\0{self.database}\0{self.object}".encode()).hexdigest()[:10]
+        return sha256(f"{self.check}\0{self.host}\0{self.database}\0{self.object}".encode()).hexdigest()[:10]
 
 
 class Limits(Struct, frozen=True):
@@ -82,28 +89,35 @@ class Limits(Struct, frozen=True):
         return Finding(grade, text, fix, object, value, undo=undo, threshold=threshold)
 
 
-class Check(Struct, frozen=True):
-    """A check: *scope* cluster asks once, database asks each declared database.
+class Check(Struct, frozen=True, kw_only=True):
+    """A check: *scope* cluster asks once a server, database each database, host each machine.
 
-    *area* is its topic, *why* what its trouble leads to. *guard* is SQL that says whether this role may ask; where it
-    says no, the finding is ``skipped: needs`` *needs*. *cost*: quick checks look at no relation, deep ones read much.
-    *before* is a major version and the query for servers older than it, where a view has moved.
+    *area* is its topic, *why* what its trouble leads to. *query* is its SQL (*before*: another one for older major
+    versions); without one, its rows are the facts of *source*. *guard* is SQL that says whether this role may ask;
+    where it says no, the finding is ``skipped: needs`` *needs*. *cost*: quick checks look at no relation, deep ones
+    read much. *counters* grow for ever and are judged over a window, row by row (*key* tells rows apart); *full* is the
+    value at which something is used up, for forecasts. *external*: it was not shipped with pgcohesion.
     """
 
     id: str
     title: str
-    query: str
     evaluate: Evaluate
-    scope: Literal["cluster", "database"] = "cluster"
+    query: str = ""
+    source: str = ""
+    scope: Scope = "cluster"
     warn: float | None = None
     fail: float | None = None
+    full: float | None = None
     min_version: int = 14
     area: str = ""
     why: str = ""
-    cost: Literal["quick", "standard", "deep"] = "standard"
+    cost: Cost = "standard"
     guard: str = ""
     needs: str = ""
     before: tuple[int, str] | None = None
+    counters: tuple[str, ...] = ()
+    key: str = ""
+    external: bool = False
 
     def query_on(self, version: int) -> str:
         """Return the query for a server of this major version."""
@@ -115,39 +129,60 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
     *,
     warn: float | None = None,
     fail: float | None = None,
-    scope: Literal["cluster", "database"] = "cluster",
+    full: float | None = None,
+    scope: Scope = "cluster",
     min_version: int = 14,
-    cost: Literal["quick", "standard", "deep"] = "standard",
+    cost: Cost = "standard",
     guard: str = "",
     needs: str = "",
     before: tuple[int, str] | None = None,
+    counters: tuple[str, ...] = (),
+    key: str = "",
 ) -> Callable[[Evaluate], Check]:
-    """Register a function as a check: its name is the id, its docstring's first line the title, the rest *why*."""
+    """Register a function as a check: its name is the id, its docstring's first line the title, the rest *why*.
 
-    def register(function: Evaluate) -> Check:
-        name: str = function.__name__
-        title, _, why = cleandoc(function.__doc__ or name).partition("\n")
-        area = function.__module__.rpartition(".")[2]
-        made = Check(
-            name,
-            title,
-            query,
-            function,
-            scope,
-            warn,
-            fail,
-            min_version,
-            area,
-            " ".join(why.split()),
-            cost,
-            guard,
-            needs,
-            before,
-        )
-        _checks[name] = made
-        return made
+    A query with *counters* also returns ``age``, the seconds since they began (NULL: nobody knows). Its rows then have
+    the increase in place of the counters, and ``seconds``, the window in which it came: since a run of the last hour,
+    or else since the counters began (0: nobody knows since when).
+    """
+    return partial(
+        _register,
+        query=query,
+        warn=warn,
+        fail=fail,
+        full=full,
+        scope=scope,
+        min_version=min_version,
+        cost=cost,
+        guard=guard,
+        needs=needs,
+        before=before,
+        counters=counters,
+        key=key,
+    )
 
-    return register
+
+def probe(
+    source: str,
+    *,
+    warn: float | None = None,
+    fail: float | None = None,
+    full: float | None = None,
+    scope: Scope = "cluster",
+    cost: Cost = "quick",
+    needs: str = "",
+) -> Callable[[Evaluate], Check]:
+    """Register a function whose rows are what ``sources/<source>.py`` reads, not rows of the server."""
+    return partial(_register, source=source, warn=warn, fail=fail, full=full, scope=scope, cost=cost, needs=needs)
+
+
+def _register(function: Evaluate, **facts: Any) -> Check:
+    name: str = function.__name__
+    title, _, why = cleandoc(function.__doc__ or name).partition("\n")
+    area = function.__module__.rpartition(".")[2]
+    made = Check(id=name, title=title, why=" ".join(why.split()), area=area, evaluate=function, **facts)
+    _checks[name] = made
+    return made
 
 
 def most(found: list[Finding], shown: int = 20) -> list[Finding]:
@@ -169,9 +204,8 @@ def load() -> list[Check]:
     return [_checks[name] for name in sorted(_checks)]
 
 
-def findings(check: Check, rows: list[Any], limits: Limits, database: str = "") -> Iterable[Finding]:
-    """Evaluate *rows*; a finding of a database names it."""
+def findings(check: Check, rows: list[Any], limits: Limits, database: str = "", host: str = "") -> Iterable[Finding]:
+    """Evaluate *rows*; a finding tells where it was found."""
     result = check.evaluate(rows, limits)
     for finding in result if isinstance(result, list) else [result]:
-        where = f"{database}: " if database else ""
-        yield replace(finding, text=where + finding.text, check=check.id, database=database)
+        yield replace(finding, check=check.id, database=database, host=host)

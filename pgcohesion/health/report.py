@@ -4,25 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from inspect import cleandoc
-from typing import Any
+from typing import Any, Literal
 
-from ..view import Answer, Grade, Line, Table, View, count
+from msgspec import to_builtins
+
+from ..connections.availability import ADVICE
+from ..errors import UNREACHABLE
+from ..view import Answer, Grade, Line, Table, View, count, span
+from .changes import SEVERITY, Changes, Known
 from .registry import Check, Finding, Limits
-
-_ORDER = (Grade.OK, Grade.INFO, Grade.SKIPPED, Grade.UNKNOWN, Grade.WARN, Grade.FAIL)
 
 
 class Report(Answer, frozen=True):
-    """The findings of one run."""
+    """The findings of one run; *at* is when it was (epoch seconds), *changes* the difference to the run before.
+
+    *fail_on* is the grade that makes the exit code 1; *differing* shows the changes only.
+    """
 
     results: tuple[Finding, ...]
     seconds: float
     env: str
+    at: float = 0.0
+    changes: Changes | None = None
+    fail_on: Literal["fail", "warn", "never"] = "fail"
+    differing: bool = False
 
     @property
     def failed(self) -> bool:
-        """Whether a check is at fail."""
-        return self.grade is Grade.FAIL
+        """Whether a check is at *fail_on*, or worse."""
+        return (
+            self.grade is Grade.FAIL
+            if self.fail_on == "fail"
+            else self.fail_on == "warn" and self.grade is not Grade.OK
+        )
+
+    @property
+    def code(self) -> int | None:
+        """Out of reach is another exit code than a check at fail."""
+        return UNREACHABLE if self.trouble and self.fail_on != "never" else None
+
+    @property
+    def trouble(self) -> Finding | None:
+        """Why the primary could not be asked, if it could not."""
+        of = (one for one in self.results if one.check == "availability" and not one.host)
+        return next((one for one in of if one.kind in ADVICE or one.kind == "unreachable"), None)
 
     @property
     def grade(self) -> Grade:
@@ -31,38 +56,84 @@ class Report(Answer, frozen=True):
         return next((grade for grade in (Grade.FAIL, Grade.WARN) if grade in grades), Grade.OK)
 
     @property
+    def by_check(self) -> dict[str, Grade]:
+        """The worst grade of each check."""
+        worst: dict[str, Grade] = {}
+        for finding in self.results:
+            worst[finding.check] = max(worst.get(finding.check, Grade.OK), finding.grade, key=SEVERITY.index)
+        return worst
+
+    @property
     def verdict(self) -> str:
         """The counted verdict: ``healthy: 12 checks: 12 ok (0.1 s)``."""
-        by_check: dict[str, Grade] = {}
-        for finding in self.results:
-            worst = by_check.get(finding.check, Grade.OK)
-            by_check[finding.check] = max(worst, finding.grade, key=_ORDER.index)
+        by_check = self.by_check
         counts = [
             f"{sum(g is grade for g in by_check.values())} {grade}"
-            for grade in reversed(_ORDER)
+            for grade in SEVERITY
             if grade is Grade.OK or grade in by_check.values()
         ]
         word = {Grade.OK: "healthy", Grade.WARN: "warn", Grade.FAIL: "fail"}[self.grade]
-        return f"{word}: {count(len(by_check), 'check')}: {', '.join(reversed(counts))} ({self.seconds:.1f} s)"
+        return f"{word}: {count(len(by_check), 'check')}: {', '.join(counts)} ({self.seconds:.1f} s)"
 
     def findings(self) -> Iterator[Line]:
         """Yield a line for each finding that is not ok, the worst last."""
-        for finding in sorted(self.results, key=lambda finding: _ORDER.index(finding.grade)):
+        for finding in sorted(self.results, key=lambda finding: SEVERITY.index(finding.grade)):
             if finding.grade is not Grade.OK:
-                fix = tuple(
-                    f"fix: {line}" if n == 0 else f"     {line}" for n, line in enumerate(finding.fix.splitlines())
-                )
-                yield Line(f"{finding.check}: {finding.text}", grade=finding.grade, details=fix)
+                state = self.changes.state(finding) if self.changes and self.differing else ""
+                if state or not self.differing:
+                    yield Line(
+                        f"{finding.check}: {_text(finding, state)}", grade=finding.grade, details=_lines(finding)
+                    )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every finding, also those that are ok."""
-        from msgspec import to_builtins
-
-        return {"grade": str(self.grade), "seconds": round(self.seconds, 3), "findings": to_builtins(self.results)}
+        """Return every finding, also those that are ok, as ``docs/health-report.schema.json`` says."""
+        trouble = self.trouble
+        error = (
+            {"code": "unreachable", "what": trouble.text, "why": trouble.kind, "fix": trouble.fix} if trouble else None
+        )
+        return {
+            "grade": str(self.grade),
+            "seconds": round(self.seconds, 3),
+            "findings": [as_dict(finding, self.changes) for finding in self.results],
+            "changes": to_builtins(self.changes),
+            **({"error": error} if error else {}),
+        }
 
     def view(self) -> View:
         """Return the findings and the verdict."""
-        return View(tuple(self.findings()), self.verdict, self.grade)
+        blocks = [*self.findings()]
+        if self.differing:
+            blocks += [Line(f"{one.check}: {one.text} (was {one.grade})", mark="-") for one in self._gone()]
+            blocks += [] if self.changes else [Line("there is no earlier run of these checks to compare with")]
+        verdict = self.verdict
+        if self.changes and self.differing:
+            words = {word: len(getattr(self.changes, word)) for word in ("new", "worse", "better", "gone")}
+            since = span(max(0.0, self.at - self.changes.since))
+            verdict += f"; since {since} ago {', '.join(f'{n} {word}' for word, n in words.items())}"
+        return View(tuple(blocks), verdict, self.grade)
+
+    def _gone(self) -> tuple[Known, ...]:
+        return self.changes.gone if self.changes else ()
+
+
+def _text(finding: Finding, state: str = "") -> str:
+    where = ": ".join(filter(None, (finding.host, finding.database)))
+    return f"{f'{state}: ' if state else ''}{f'{where}: ' if where else ''}{finding.text}"
+
+
+def _lines(finding: Finding) -> tuple[str, ...]:
+    said = (("fix", finding.fix), ("undo", finding.undo))
+    return tuple(
+        f"{f'{word}:' if n == 0 else '':<6}{line}" if word == "undo" else f"{f'{word}:' if n == 0 else '':<5}{line}"
+        for word, text in said
+        for n, line in enumerate(text.splitlines())
+    )
+
+
+def as_dict(finding: Finding, changes: Changes | None = None) -> dict[str, Any]:
+    """Return a finding as plain values."""
+    value: dict[str, Any] = to_builtins(finding)
+    return {**value, "fingerprint": finding.fingerprint, "change": changes.state(finding) if changes else ""}
 
 
 class Listed(Answer, frozen=True):

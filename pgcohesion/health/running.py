@@ -1,102 +1,309 @@
-"""Ask the server: one transaction and one round trip a database; a refused statement does not lose the others."""
+"""Look at every host and database at once, each by itself: one that hangs or is dead holds up none of the others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from queue import Empty, SimpleQueue
+from threading import Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from ..connections import translate
+from ..connections.availability import ADVICE
+from ..errors import CohesionError, ConfigError, DeadlineExceeded, ServerDown, Unreachable
 from ..view import Grade
+from .asking import PATH, Answer, ask
+from .history import Place
 from .registry import Check, Finding, Limits, findings
+from .windows import sample, windowed
 
 if TYPE_CHECKING:
+    from ..connections import Database
     from ..context import Context
 
-Answer = list[Any] | psycopg.Error
-DATABASES = "SELECT datname FROM pg_database"
-LIMITS = "SELECT set_config('statement_timeout', %s, true) AS a, set_config('lock_timeout', '200ms', true) AS b"
-NOT_ALLOWED = "42501"
+GRACE = 0.5  # seconds: what is bounded by the deadline has then said so
+CREW = 4  # databases of one server that are asked at once
+NOT_ALLOWED, NO_DATABASE, NOT_ACCEPTING = "42501", "3D000", "55000"
+SERVER = """SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only,
+    (SELECT array_agg(datname::text ORDER BY datname) FROM pg_database
+      WHERE datallowconn AND NOT datistemplate AND has_database_privilege(datname, 'CONNECT')) AS databases"""
+Earlier = Mapping[Place, tuple[float, Mapping[str, Any]]]
+Job = Callable[[], Iterable[Finding]]
+Fallback = Callable[[CohesionError], Iterable[Finding]]
 
 
-def run(ctx: Context, checks: Sequence[Check]) -> Iterator[Finding]:
-    """Yield the findings of *checks*. Nothing waits for a lock, nothing can write."""
-    cluster = [check for check in checks if check.scope == "cluster"]
-    inside = [check for check in checks if check.scope == "database"]
-    yield from _judged(ctx, cluster, "postgres", "")
-    present = {row.datname for row in ctx.db.execute(DATABASES, database="postgres")}
-    for name in ctx.config.databases:
-        if name in present:
-            yield from _judged(ctx, inside, name, name if len(ctx.config.databases) > 1 else "")
-        else:
-            fix = f"inv db.setup --env={ctx.env}"
-            yield Finding(Grade.FAIL, f"database {name} is missing", fix, name, check="databases")
+class Look:
+    """One look at an environment, within *seconds*; *samples* has the counters that were read.
 
+    *earlier* are samples of former runs, *now* the time (epoch seconds) to compare them with.
+    """
 
-def _judged(ctx: Context, checks: Sequence[Check], database: str, shown: str) -> Iterator[Finding]:
-    connection = ctx.db.connection(database)
-    version = connection.info.server_version // 10000
-    able = [check for check in checks if version >= check.min_version]
-    try:
-        timeout = ctx.config.health.timeout / 2  # one slow statement leaves time for the others
-        refused = _refused(connection, able, timeout)
-        yield from (Finding(Grade.SKIPPED, f"needs {check.needs}", check=check.id) for check in refused)
-        able = [check for check in able if check not in refused]
-        answers = ask(connection, [check.query_on(version) for check in able], timeout)
-    except psycopg.Error as error:
-        raise translate(error, "the health checks could not be run") from error
-    for check, answer in zip(able, answers, strict=True):
-        limits = Limits.of(check, ctx.config.health.limits.get(check.id))
+    def __init__(
+        self, ctx: Context, checks: Sequence[Check], seconds: float, *, now: float = 0.0, earlier: Earlier | None = None
+    ) -> None:
+        self.ctx, self.checks, self.seconds = ctx, checks, seconds
+        self.now, self.earlier = now or time.time(), earlier or {}
+        self.deadline = time.monotonic() + seconds
+        self.samples: dict[Place, dict[str, Any]] = {}
+        self._done: SimpleQueue[tuple[int, Iterable[Finding] | BaseException]] = SimpleQueue()
+        self._open: dict[int, Fallback] = {}
+        self._started = 0
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is found, as it comes. Raises ConfigError where there is no server to ask yet."""
+        primary = self.ctx.host
+        for name in self.ctx.config.hosts or (primary,):
+            at = self.ctx.on(name)
+            shown = "" if name == primary else name
+            self._start(lambda at=at, shown=shown: self._server(at, shown), self._no_server(at, shown))  # type: ignore[misc]
+            self._sources(at, shown)
+        yield from self._results()
+
+    # --- the crew ---------------------------------------------------------------------------------------------
+
+    def _start(self, job: Job, fallback: Fallback) -> None:
+        number = self._started = self._started + 1
+        self._open[number] = fallback
+
+        def work() -> None:
+            try:
+                self._done.put((number, list(job())))
+            except BaseException as error:  # noqa: BLE001  (it is raised again, or told, where results are read)
+                self._done.put((number, error))
+
+        Thread(target=work, daemon=True, name=f"health-{number}").start()
+
+    def _results(self) -> Iterator[Finding]:
+        while self._open:
+            try:
+                number, result = self._done.get(timeout=max(0.0, self.deadline + GRACE - time.monotonic()))
+            except Empty:
+                late = DeadlineExceeded(f"no answer within {self.seconds:g} s")
+                for fallback in self._open.values():
+                    yield from fallback(late)
+                return
+            fallback = self._open.pop(number)
+            if isinstance(result, CohesionError) and not isinstance(result, ConfigError):
+                yield from fallback(result)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                yield from result
+
+    # --- a server ---------------------------------------------------------------------------------------------
+
+    def _server(self, ctx: Context, host: str) -> Iterator[Finding]:
+        ctx.running()
+        with ctx.db.within(self.deadline - time.monotonic()):
+            yield from self._first(ctx, host)
+
+    def _first(self, ctx: Context, host: str) -> Iterator[Finding]:
+        """Ask the main database about the server and about itself; start who asks the others."""
+        main = ctx.config.main_database
+        started = time.monotonic()
+        try:
+            connection = ctx.db.connection(main)
+        except CohesionError as error:
+            if not _missing(error):
+                raise
+            main, connection = "postgres", ctx.db.connection("postgres")
+        cluster = [one for one in self.checks if one.scope == "cluster" and one.query]
+        inside = [one for one in self.checks if one.scope == "database"] if not host else []
+        answers = self._asked(connection, [SERVER, *self._guards(connection, [*cluster, *inside])])
+        server = answers[0]
+        if isinstance(server, psycopg.Error):
+            raise translate(server, "the health checks could not be run")
+        yield from self._availability(ctx, host, server[0], time.monotonic() - started)
+        if inside:
+            yield from self._databases(ctx, main, server[0].databases or [], inside)
+        yield from self._judged(connection, cluster, "", host, answers[1:])
+        if main in ctx.config.databases or main != "postgres" or not ctx.config.databases:
+            yield from self._judged(connection, inside, main, host, answers[1:])
+
+    def _availability(self, ctx: Context, host: str, server: Any, seconds: float) -> Iterator[Finding]:
+        check = next((one for one in self.checks if one.id == "availability"), None)
+        if check:
+            role = ctx.config.hosts[ctx.host].role if ctx.host in ctx.config.hosts else "primary"
+            row = SimpleNamespace(
+                host=ctx.host, kind="", words="", fix="", seconds=seconds, role=role, standby=server.standby,
+                read_only=server.read_only,
+            )  # fmt: skip
+            yield from findings(check, [row], self._limits(check), "", host)
+
+    def _no_server(self, ctx: Context, host: str) -> Fallback:
+        def unavailable(error: CohesionError) -> Iterator[Finding]:
+            row = _trouble(error, ctx, self.seconds)
+            check = next((one for one in self.checks if one.id == "availability"), None) or _availability()
+            yield from findings(check, [row], self._limits(check), "", host)
+
+        return unavailable
+
+    # --- databases ----------------------------------------------------------------------------------------------
+
+    def _databases(self, ctx: Context, main: str, present: Sequence[str], checks: Sequence[Check]) -> Iterator[Finding]:
+        for name in ctx.config.databases:
+            if name not in present:
+                fix = f"inv db.setup --env={ctx.env}"
+                yield Finding(Grade.FAIL, f"database {name} is missing", fix, name, check="databases")
+        wanted = [name for name in ctx.config.health.databases or present if name in present and name != main]
+        for part in range(min(CREW, len(wanted))):
+            names = wanted[part::CREW]
+            self._start(lambda names=names: self._each(ctx, names, checks), self._no_databases(names))  # type: ignore[misc]
+
+    def _each(self, ctx: Context, names: Sequence[str], checks: Sequence[Check]) -> Iterator[Finding]:
+        db = ctx.db.another()
+        try:
+            for name in names:
+                yield from self._database(db, name, checks, declared=name in ctx.config.databases)
+        finally:
+            db.close()
+
+    def _database(self, db: Database, name: str, checks: Sequence[Check], *, declared: bool) -> Iterator[Finding]:
+        try:
+            with db.within(self.deadline - time.monotonic()):
+                connection = db.connection(name)
+                guards = self._asked(connection, self._guards(connection, checks))
+                yield from self._judged(connection, checks, name, "", guards)
+        except CohesionError as error:
+            if not declared and _missing(error):
+                return  # it was dropped since we asked for the list
+            grade = Grade.FAIL if declared else Grade.WARN
+            text = f"database {name} cannot be asked: {error.why or error.what}"
+            fix = error.fix or f"psql -d {name}"
+            yield Finding(grade, text, fix, name, check="databases", database=name)
+
+    def _no_databases(self, names: Sequence[str]) -> Fallback:
+        def unknown(error: CohesionError) -> Iterator[Finding]:
+            yield Finding(Grade.UNKNOWN, f"not looked at: {', '.join(names)} ({error.what})", check="databases")
+
+        return unknown
+
+    # --- questions ------------------------------------------------------------------------------------------------
+
+    def _limits(self, check: Check) -> Limits:
+        return Limits.of(check, self.ctx.config.health.limits.get(check.id))
+
+    @staticmethod
+    def _guards(connection: psycopg.Connection[Any], checks: Sequence[Check]) -> list[str]:
+        """Return a statement that answers whether each check may be asked; nothing when none has a guard."""
+        version = connection.info.server_version // 10000
+        guarded = [check for check in checks if check.guard and version >= check.min_version]
+        columns = ", ".join(f"({check.guard}) AS {check.id}" for check in guarded)
+        return [f"SELECT {columns}"] if guarded else []
+
+    def _asked(
+        self, connection: psycopg.Connection[Any], queries: Sequence[str], path: str | None = PATH
+    ) -> list[Answer]:
+        try:
+            return ask(connection, queries, self.seconds / 2, path)  # one slow statement leaves time for the others
+        except psycopg.Error as error:
+            raise translate(error, "the health checks could not be run") from error
+
+    def _judged(
+        self,
+        connection: psycopg.Connection[Any],
+        checks: Sequence[Check],
+        database: str,
+        host: str,
+        guards: Sequence[Answer],
+    ) -> Iterator[Finding]:
+        version = connection.info.server_version // 10000
+        able = []
+        for check in checks:
+            if version < check.min_version:
+                continue
+            refusal = _refusal(check, guards)
+            if refusal:
+                yield _of(check, refusal, database, host)
+            else:
+                able.append(check)
+        for group, path in (([c for c in able if not c.external], PATH), ([c for c in able if c.external], None)):
+            answers = self._asked(connection, [check.query_on(version) for check in group], path)
+            for check, answer in zip(group, answers, strict=True):
+                yield from self._decided(check, answer, database, host)
+
+    def _decided(self, check: Check, answer: Answer, database: str, host: str) -> Iterable[Finding]:
         if isinstance(answer, psycopg.Error):
             grade = Grade.SKIPPED if answer.sqlstate == NOT_ALLOWED else Grade.UNKNOWN
-            yield Finding(grade, str(answer.diag.message_primary or answer), check=check.id)
-        else:
-            yield from findings(check, answer, limits, shown)
+            return [_of(check, Finding(grade, str(answer.diag.message_primary or answer)), database, host)]
+        rows: list[Any] = answer
+        if check.counters:
+            place = (host, database, check.id)
+            at, before = self.earlier.get(place, (None, {}))
+            self.samples[place] = sample(check, rows, self.now)
+            rows = windowed(check, rows, self.now, at, before)
+        return findings(check, rows, self._limits(check), database, host)
+
+    # --- what is not SQL ------------------------------------------------------------------------------------------
+
+    def _sources(self, ctx: Context, host: str) -> None:
+        scopes = ("host",) if host else ("host", "cluster")
+        wanted = [check for check in self.checks if check.source and check.scope in scopes]
+        for source in dict.fromkeys(check.source for check in wanted):
+            checks = [check for check in wanted if check.source == source]
+            job = lambda source=source, checks=checks: self._source(ctx, source, checks, host)  # noqa: E731
+            self._start(job, _unknown(checks, host))
+
+    def _source(self, ctx: Context, source: str, checks: Sequence[Check], host: str) -> Iterator[Finding]:
+        facts = import_module(f"{__package__}.sources.{source}").read(ctx)
+        if facts is not None:
+            for check in checks:
+                yield from findings(check, facts, self._limits(check), "", host)
 
 
-def _refused(connection: psycopg.Connection[Any], checks: Sequence[Check], timeout: float) -> list[Check]:
-    """Return the checks whose guard says that this role, or this server, cannot be asked: one round trip for all."""
-    guarded = [check for check in checks if check.guard]
-    if not guarded:
-        return []
-    columns = ", ".join(f"({check.guard}) AS g{position}" for position, check in enumerate(guarded))
-    (answer,) = ask(connection, [f"SELECT {columns}"], timeout)
+def _unknown(checks: Sequence[Check], host: str) -> Fallback:
+    def unknown(error: CohesionError) -> Iterator[Finding]:
+        words = f"{error.what}: {error.why}" if error.why else error.what
+        for check in checks:
+            yield _of(check, Finding(Grade.UNKNOWN, words, error.fix), "", host)
+
+    return unknown
+
+
+def _refusal(check: Check, guards: Sequence[Answer]) -> Finding | None:
+    """Return why a check cannot be asked."""
+    if not check.guard:
+        return None
+    (answer,) = guards
     if isinstance(answer, psycopg.Error):
-        raise answer
-    return [check for check, allowed in zip(guarded, answer[0], strict=True) if not allowed]
+        return Finding(Grade.UNKNOWN, str(answer.diag.message_primary or answer))
+    return None if getattr(answer[0], check.id) else Finding(Grade.SKIPPED, f"needs {check.needs}")
 
 
-def ask(connection: psycopg.Connection[Any], queries: Sequence[str], timeout: float) -> list[Answer]:
-    """Return the rows of each query, or its error; *timeout* in seconds is for each.
+def _of(check: Check, finding: Finding, database: str, host: str) -> Finding:
+    from msgspec.structs import replace
 
-    All travel together; only when one fails they are asked one by one, to find out which.
-    Raises psycopg.OperationalError when the connection breaks.
-    """
-    try:
-        with _reading(connection, timeout), connection.pipeline():
-            cursors = [connection.execute(query) for query in queries]
-        return [cursor.fetchall() for cursor in cursors]
-    except psycopg.Error:
-        if connection.closed:
-            raise
-    return [_alone(connection, query, timeout) for query in queries]
+    return replace(finding, check=check.id, database=database, host=host)
 
 
-def _alone(connection: psycopg.Connection[Any], query: str, timeout: float) -> Answer:
-    try:
-        with _reading(connection, timeout):
-            return connection.execute(query).fetchall()
-    except psycopg.Error as error:
-        if connection.closed:
-            raise
-        return error
+def _missing(error: CohesionError) -> bool:
+    return getattr(error.__cause__, "sqlstate", None) in (NO_DATABASE, NOT_ACCEPTING) or (
+        "does not exist" in error.why and "database" in error.why
+    )
 
 
-@contextmanager
-def _reading(connection: psycopg.Connection[Any], timeout: float) -> Iterator[None]:
-    with connection.transaction():
-        connection.execute("SET TRANSACTION READ ONLY")
-        connection.execute(LIMITS, (f"{round(timeout * 1000)}ms",))
-        yield
+def _availability() -> Check:
+    from .checks.availability import availability
+
+    return availability
+
+
+def _trouble(error: CohesionError, ctx: Context, seconds: float) -> SimpleNamespace:
+    """Return what kept us from asking a server, as facts of the check ``availability``."""
+    of, fix = "lost", error.fix
+    if isinstance(error, ServerDown):
+        of = "refused"
+    elif isinstance(error, Unreachable):
+        of = error.kind or "unreachable"
+        fix = ADVICE.get(of, fix)
+    elif isinstance(error, DeadlineExceeded):
+        of, fix = "query_timeout", ADVICE["query_timeout"]
+    words = f"let us in and did not answer within {seconds:g} s" if of == "query_timeout" else error.why or error.what
+    return SimpleNamespace(
+        host=ctx.host, kind=of, words=words, fix=fix, seconds=0.0, role="", standby=False,
+        read_only=False,
+    )  # fmt: skip

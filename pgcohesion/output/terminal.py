@@ -56,7 +56,10 @@ class Output:
     def answer(self, env: str, task: str, answer: Answer) -> None:
         """Print what the task returned."""
         if self.json:
-            lines: Iterable[str] = [self._document(env, task, ok=not answer.failed, result=answer.as_dict())]
+            result = answer.as_dict()
+            error = {"error": result.pop("error")} if "error" in result else {}
+            ok = not (answer.failed or error)
+            lines: Iterable[str] = [self._document(env, task, ok=ok, **error, result=result)]
         else:
             lines = text.view(answer.view(), env, self._paint, terminal=self.stdout.isatty())
         self._print(self.stdout, lines, masked=not answer.reveals)

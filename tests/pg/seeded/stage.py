@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
+from pgcohesion import health
 from pgcohesion.context import Context
-from pgcohesion.health.registry import Finding, load
-from pgcohesion.health.running import _judged
+from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
 
 
@@ -68,12 +68,7 @@ class Stage:
 
     def findings(self) -> list[Finding]:
         """Return everything that the checks find in the server and this database; no fault may hide another's."""
-        checks = [check for check in load() if check.id not in self.ctx.config.health.disabled]
-        connection = self.ctx.db
-        cluster = [check for check in checks if check.scope == "cluster"]
-        inside = [check for check in checks if check.scope == "database"]
-        found = [*_judged(self.ctx, cluster, "postgres", ""), *_judged(self.ctx, inside, self.database, "")]
-        connection.forget(self.database)
+        found = health.check(self.ctx, remember=False).results
         return [finding for finding in found if finding.grade in (Grade.WARN, Grade.FAIL)]
 
 

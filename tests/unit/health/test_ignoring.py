@@ -44,7 +44,7 @@ def test_what_is_ok_or_unknown_stays_so() -> None:
 
 
 def test_an_object_has_limits_of_its_own() -> None:
-    check = Check("c", "t", "q", lambda rows, limits: [], warn=1, fail=2)
+    check = Check(id="c", title="t", evaluate=lambda rows, limits: [], warn=1, fail=2)
     changed = Row(warn=None, fail=5, objects={"big": Row(warn=10, fail=None, objects={})})
     limits = Limits.of(check, changed)
     assert (limits.warn, limits.fail) == (1, 5)

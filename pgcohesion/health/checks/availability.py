@@ -1,0 +1,34 @@
+"""Whether a server can be asked at all, and is what it should be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...view import Grade
+from ..registry import Finding, Limits, probe
+
+
+@probe("", warn=1, fail=5)
+def availability(rows: list[Any], limits: Limits) -> Finding:
+    """Whether the server answers, in what time (limits in seconds), and takes writes where it should.
+
+    Who cannot be asked is refused, connect_timeout, query_timeout, authentication, not_accepting, slots_exhausted or
+    lost: each calls for other work.
+    """
+    (row,) = rows
+    if row.kind:
+        first = row.words.strip().splitlines()[-1] if row.words.strip() else "it does not answer"
+        return Finding(Grade.FAIL, f"{row.kind}: {first}", row.fix, row.host, kind=row.kind)
+    if row.role == "primary" and row.standby:
+        fix = "-- if it should be the primary, and the old one is surely gone:\nSELECT pg_promote();"
+        return Finding(
+            Grade.FAIL, "read-only: it should be the primary and is a standby", fix, row.host, kind="read_only"
+        )
+    if row.role == "primary" and row.read_only:
+        fix = "ALTER SYSTEM SET default_transaction_read_only = off;\nSELECT pg_reload_conf();"
+        undo = "ALTER SYSTEM SET default_transaction_read_only = on;\nSELECT pg_reload_conf();"
+        text = "read-only: default_transaction_read_only is on, writes fail"
+        return Finding(Grade.FAIL, text, fix, row.host, kind="read_only", undo=undo)
+    text = f"a session and its first answer took {row.seconds * 1000:.0f} ms"
+    fix = "SELECT * FROM pg_stat_activity;  -- and look at the host's load and the way to it"
+    return limits.finding(row.seconds, text, fix=fix, object=row.host)

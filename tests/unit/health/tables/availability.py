@@ -1,0 +1,29 @@
+"""Availability: (check, rows, grade, object)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pgcohesion.view import Grade
+
+OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
+ROW = {
+    "host": "db1",
+    "kind": "",
+    "words": "",
+    "fix": "",
+    "seconds": 0.01,
+    "role": "primary",
+    "standby": False,
+    "read_only": False,
+}
+
+TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
+    ("availability", [ROW], OK, "db1"),
+    ("availability", [{**ROW, "seconds": 1.5}], WARN, "db1"),
+    ("availability", [{**ROW, "seconds": 6}], FAIL, "db1"),
+    ("availability", [{**ROW, "standby": True}], FAIL, "db1"),
+    ("availability", [{**ROW, "role": "replica", "standby": True}], OK, "db1"),
+    ("availability", [{**ROW, "read_only": True}], FAIL, "db1"),
+    ("availability", [{**ROW, "kind": "refused", "words": "nobody listens", "fix": "start it"}], FAIL, "db1"),
+]
