@@ -29,6 +29,8 @@ from typing import Any, ClassVar
 CHANGES_PENDING = 6
 FAILED = 1
 UNREACHABLE = 3
+NAGIOS = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
+"""Of the Monitoring Plugins, for ``health.check --format nagios`` alone."""
 BUG = 1
 
 

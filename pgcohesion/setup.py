@@ -67,7 +67,7 @@ def _ready(ctx: Context, done: Applied) -> Ready:
     from . import database
 
     plain = Plan(done.plan.env, done.plan.changes)
-    return Ready(Applied(plain, done.seconds), health.check(ctx), database.url_text(ctx), ctx.env)
+    return Ready(Applied(plain, done.seconds), health.check(ctx, remember=False), database.url_text(ctx), ctx.env)
 
 
 def reset(ctx: Context) -> Planned | Ready:

@@ -7,11 +7,30 @@ import pgcohesion as pg
 
 @pg.task(
     example="inv health.check --env=production --json",
-    help={"only": "ids or areas of checks, with commas", "profile": "quick, standard or deep"},
+    help={
+        "only": "ids or areas of checks, with commas",
+        "profile": "quick, standard or deep",
+        "format": "text, nagios, openmetrics, junit or github",
+        "fail_on": "the grade that makes the exit code 1: fail, warn or never",
+        "diff": "show what has changed since the last run",
+    },
 )
-def check(ctx: pg.Context, only: str = "", profile: str = "standard") -> pg.Answer:
+def check(
+    ctx: pg.Context,
+    only: str = "",
+    profile: str = "standard",
+    format: str = "text",  # noqa: A002  (the option's name)
+    fail_on: str = "fail",
+    diff: bool = False,
+) -> pg.Answer:
     """Run the health checks."""
-    return pg.health.check(ctx, only, profile)
+    return pg.health.judge(ctx, only, profile, format=format, fail_on=fail_on, diff=diff)
+
+
+@pg.task(changes=True, example="inv health.baseline --env=production")
+def baseline(ctx: pg.Context) -> pg.Answer:
+    """Take what is found now as known, until it gets worse."""
+    return pg.health.rebase(ctx)
 
 
 @pg.task(name="list")

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from ..errors import UsageError, suggestion
 from .baseline import known, read
 from .changes import compare
@@ -16,9 +18,12 @@ from .report import Explained, Listed, Report
 
 if TYPE_CHECKING:
     from ..context import Context
+    from ..plan import Applied, Planned
+    from ..view import Answer
     from .history import History, Place
 
 COSTS = ("quick", "standard", "deep")
+FAIL_ON = ("fail", "warn", "never")
 
 
 def check(ctx: Context, only: str = "", profile: str = "standard", *, remember: bool = True) -> Report:
@@ -40,6 +45,37 @@ def check(ctx: Context, only: str = "", profile: str = "standard", *, remember: 
         if history:
             history.record(report, samples)
     return report
+
+
+def judge(
+    ctx: Context,
+    only: str = "",
+    profile: str = "standard",
+    *,
+    format: str = "text",  # noqa: A002  (the option's name)
+    fail_on: str = "fail",
+    diff: bool = False,
+) -> Answer:
+    """Run the checks as :func:`check` does, and return the report in a *format*.
+
+    *fail_on* is the grade that makes the exit code 1: ``fail``, ``warn`` or ``never``. *diff*: show what has changed
+    since the last run that looked at the same.
+    """
+    from .formats import named
+
+    if fail_on not in FAIL_ON:
+        raise UsageError(f"no grade `{fail_on}`", fix=suggestion(fail_on, FAIL_ON))
+    if ctx.options.json and format != "text":
+        raise UsageError("`--json` and `--format` cannot be both", fix="leave one of them out")
+    written = named(format)
+    return written(replace(check(ctx, only, profile), fail_on=fail_on, differing=diff))
+
+
+def rebase(ctx: Context) -> Planned | Applied:
+    """Make what is found now the baseline: from then on it is info, until it gets worse."""
+    from .baseline import plan
+
+    return ctx.apply(plan(ctx, check(ctx, remember=False).results))
 
 
 def _past(ctx: Context) -> AbstractContextManager[History | None]:
@@ -99,4 +135,4 @@ def list_checks(ctx: Context) -> Listed:
     )
 
 
-__all__ = ["Check", "Limits", "Report", "check", "check_of", "explain", "list_checks"]
+__all__ = ["Check", "Finding", "Limits", "Report", "check", "check_of", "explain", "judge", "list_checks", "rebase"]
