@@ -143,6 +143,22 @@ class Context:
             self._database = Database(self.server.parameters, self.config.main_database, name, self.server.complaint)
         return self._database
 
+    @cached_property
+    def watched(self) -> Database:
+        """The databases as health looks at them: by ``[health] url``, or as ``[health] role``, or as superuser."""
+        config = self.config.health
+        if config.url is None:
+            return self.db.as_role(config.role) if config.role else self.db
+        from .connections import Database
+        from .conninfo import parse
+
+        value = self.secret(config.url, "health.url")
+        if value is None:
+            raise ConfigError("there is no URL to look at", why="health.url has no value yet", fix=f"set {config.url}")
+        parameters = parse(value.reveal())
+        database = parameters.pop("dbname", self.config.main_database)
+        return Database(lambda: parameters, database, f"pgcohesion {self.task}".strip())
+
     def running(self) -> None:
         """Raise ServerDown unless the server runs."""
         from .server.packaged import down
@@ -299,6 +315,7 @@ class Context:
 
     def close(self) -> None:
         """Close all connections, to databases and to hosts."""
-        for part in (*self._others.values(), self._database, self._server, self._runner):
+        watched = self.__dict__.get("watched")
+        for part in (*self._others.values(), watched, self._database, self._server, self._runner):
             if part is not None:
                 part.close()

@@ -43,3 +43,19 @@ def list_checks(ctx: pg.Context) -> pg.Answer:
 def explain(ctx: pg.Context, name: str) -> pg.Answer:
     """Show what a check looks at, and why."""
     return pg.health.explain(ctx, name)
+
+
+@pg.task(help={"only": "ids or areas of checks, with commas"})
+def selftest(ctx: pg.Context, only: str = "") -> pg.Answer:
+    """Try every check on the server, also your own."""
+    return pg.health.selftest(ctx, only)
+
+
+@pg.task(
+    changes=True,
+    example="inv health.grant --role monitoring",
+    help={"role": "the role's name", "apply": "grant it, do not only print the statements"},
+)
+def grant(ctx: pg.Context, role: str = "", apply: bool = False) -> pg.Answer:
+    """Print what a role needs to run the checks."""
+    return pg.health.grant(ctx, role, apply=apply)

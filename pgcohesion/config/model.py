@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -249,12 +249,42 @@ class Ignore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     until: str = ""
 
 
+class CustomCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health.checks.NAME]``, or a table in ``checks/*.toml``: a check of the team's own.
+
+    *sql* returns ``value`` and, where there are several, ``object``. *text* and *fix* may name columns in braces.
+    *below*: low values are the bad ones. *examples* are rows with the ``grade`` that they must get, for
+    ``inv health.selftest``.
+    """
+
+    sql: str
+    title: str = ""
+    why: str = ""
+    warn: float | None = None
+    fail: float | None = None
+    full: float | None = None
+    below: bool = False
+    text: str = ""
+    fix: str = ""
+    scope: Literal["cluster", "database"] = "cluster"
+    cost: Literal["quick", "standard", "deep"] = "standard"
+    min_version: int = 14
+    counters: list[str] = []
+    key: str = ""
+    examples: list[dict[str, Any]] = []
+
+
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[health]``. *timeout* in seconds, for a whole run; a statement gets half of it.
 
     *databases* are those whose objects are looked at (empty: all of the server). Counters are judged by what they gain
-    in *window* seconds.
+    in *window* seconds. *role* is who the checks are run as (``inv health.grant`` makes it); *url* leads to a server
+    that is not ours to manage.
     """
+
+    role: str = ""
+    url: SecretRef | None = None
+    checks: dict[str, CustomCheck] = {}
 
     databases: list[str] = []
     window: float = 3600

@@ -34,7 +34,7 @@ class Database:
     """The databases of an environment, seen as its superuser or as one of its roles.
 
     *parameters* are libpq's (without ``dbname``); *default* is the database that calls without one mean;
-    *complaint* tells what a host on the way said last.
+    *complaint* tells what a host on the way said last; *role* is who calls without one are.
     """
 
     def __init__(
@@ -43,8 +43,9 @@ class Database:
         default: str,
         application_name: str,
         complaint: Callable[[], str] = lambda: "",
+        role: str | None = None,
     ) -> None:
-        self._parameters, self.default, self._complaint = parameters, default, complaint
+        self._parameters, self.default, self._complaint, self._role = parameters, default, complaint, role
         self._application_name = application_name
         self._open: dict[tuple[str, str | None], Connection] = {}
         self._deadline: float | None = None
@@ -52,11 +53,15 @@ class Database:
 
     def another(self) -> Database:
         """Return connections of their own to the same server: for a thread."""
-        return Database(self._parameters, self.default, self._application_name, self._complaint)
+        return self.as_role(self._role)
+
+    def as_role(self, role: str | None) -> Database:
+        """Return connections of their own to the same server, as another role."""
+        return Database(self._parameters, self.default, self._application_name, self._complaint, role)
 
     def connection(self, database: str | None = None, role: str | None = None) -> Connection:
         """Return an open connection in autocommit mode. Raises Unreachable or ServerError."""
-        key = (database or self.default, role)
+        key = (database or self.default, role or self._role)
         connection = self._open.get(key)
         if connection is None or connection.closed:
             connection = self._open[key] = self._connect(*key)

@@ -34,10 +34,8 @@ def check(ctx: Context, only: str = "", profile: str = "standard", *, remember: 
     A server that cannot be asked is a finding of the check ``availability``. Raises ConfigError when the environment
     has no server yet, UsageError for an unknown check or profile.
     """
-    from .registry import load
-
     started, now = time.monotonic(), time.time()
-    checks = _chosen(ctx, load(), only, profile)
+    checks = _chosen(ctx, every(ctx), only, profile)
     with _past(ctx) if remember else nullcontext() as history:
         found, samples = _found(ctx, checks, history, now)
         changes = compare(history, found, now) if history else None
@@ -69,6 +67,25 @@ def judge(
         raise UsageError("`--json` and `--format` cannot be both", fix="leave one of them out")
     written = named(format)
     return written(replace(check(ctx, only, profile), fail_on=fail_on, differing=diff))
+
+
+def selftest(ctx: Context, only: str = "") -> Answer:
+    """Try every check, also expensive ones and the team's own, on the server."""
+    from .selftest import run
+
+    checks = every(ctx)
+    return run(ctx, _chosen(ctx, checks, only, "deep") if only else checks)
+
+
+def grant(ctx: Context, role: str = "", *, apply: bool = False) -> Answer:
+    """Print, or with *apply* grant, the least that a role needs to run the checks.
+
+    *role*: by default that of ``[health] role``, or ``monitoring``.
+    """
+    from .grants import Granted, plan
+
+    missing = plan(ctx, role or ctx.config.health.role or "monitoring")
+    return ctx.apply(missing) if apply else Granted(missing)
 
 
 def rebase(ctx: Context) -> Planned | Applied:
@@ -113,11 +130,17 @@ def _chosen(ctx: Context, checks: list[Check], only: str, profile: str) -> list[
     return [check for check in checks if check.id not in ctx.config.health.disabled and check.cost in costs]
 
 
-def explain(ctx: Context, name: str) -> Explained:
-    """Return what a check looks at and why. Raises UsageError for an unknown one."""
+def every(ctx: Context) -> list[Check]:
+    """Return our checks and the team's own. Raises ConfigError for one of theirs that is none."""
+    from .custom import load as own
     from .registry import load
 
-    found = {check.id: check for check in load()}
+    return [*load(), *own(ctx)]
+
+
+def explain(ctx: Context, name: str) -> Explained:
+    """Return what a check looks at and why. Raises UsageError for an unknown one."""
+    found = {check.id: check for check in every(ctx)}
     if name not in found:
         raise UsageError(f"no check `{name}`", fix=suggestion(name, found))
     return Explained(found[name], Limits.of(found[name], ctx.config.health.limits.get(name)))
@@ -125,9 +148,7 @@ def explain(ctx: Context, name: str) -> Explained:
 
 def list_checks(ctx: Context) -> Listed:
     """Return the checks with their limits in this environment."""
-    from .registry import load
-
-    checks = load()
+    checks = every(ctx)
     return Listed(
         tuple(checks),
         {check.id: Limits.of(check, ctx.config.health.limits.get(check.id)) for check in checks},

@@ -5,7 +5,7 @@ A check is SQL and a pure function ``evaluate(rows, limits) -> Finding | list[Fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
@@ -96,7 +96,8 @@ class Check(Struct, frozen=True, kw_only=True):
     versions); without one, its rows are the facts of *source*. *guard* is SQL that says whether this role may ask;
     where it says no, the finding is ``skipped: needs`` *needs*. *cost*: quick checks look at no relation, deep ones
     read much. *counters* grow for ever and are judged over a window, row by row (*key* tells rows apart); *full* is the
-    value at which something is used up, for forecasts. *external*: it was not shipped with pgcohesion.
+    value at which something is used up, for forecasts. *external*: it was not shipped with pgcohesion. *examples* are
+    rows and the worst grade that they must get.
     """
 
     id: str
@@ -118,6 +119,7 @@ class Check(Struct, frozen=True, kw_only=True):
     counters: tuple[str, ...] = ()
     key: str = ""
     external: bool = False
+    examples: tuple[tuple[Any, Grade], ...] = ()
 
     def query_on(self, version: int) -> str:
         """Return the query for a server of this major version."""
@@ -138,6 +140,7 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
     before: tuple[int, str] | None = None,
     counters: tuple[str, ...] = (),
     key: str = "",
+    examples: Sequence[tuple[Any, Grade]] = (),
 ) -> Callable[[Evaluate], Check]:
     """Register a function as a check: its name is the id, its docstring's first line the title, the rest *why*.
 
@@ -159,6 +162,7 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
         before=before,
         counters=counters,
         key=key,
+        examples=tuple(examples),
     )
 
 

@@ -97,20 +97,21 @@ class Look:
     # --- a server ---------------------------------------------------------------------------------------------
 
     def _server(self, ctx: Context, host: str) -> Iterator[Finding]:
-        ctx.running()
-        with ctx.db.within(self.deadline - time.monotonic()):
+        if ctx.config.health.url is None:
+            ctx.running()
+        with ctx.watched.within(self.deadline - time.monotonic()):
             yield from self._first(ctx, host)
 
     def _first(self, ctx: Context, host: str) -> Iterator[Finding]:
         """Ask the main database about the server and about itself; start who asks the others."""
-        main = ctx.config.main_database
-        started = time.monotonic()
+        db, started = ctx.watched, time.monotonic()
+        main = db.default
         try:
-            connection = ctx.db.connection(main)
+            connection = db.connection(main)
         except CohesionError as error:
             if not _missing(error):
                 raise
-            main, connection = "postgres", ctx.db.connection("postgres")
+            main, connection = "postgres", db.connection("postgres")
         cluster = [one for one in self.checks if one.scope == "cluster" and one.query]
         inside = [one for one in self.checks if one.scope == "database"] if not host else []
         answers = self._asked(connection, [SERVER, *self._guards(connection, [*cluster, *inside])])
@@ -121,8 +122,7 @@ class Look:
         if inside:
             yield from self._databases(ctx, main, server[0].databases or [], inside)
         yield from self._judged(connection, cluster, "", host, answers[1:])
-        if main in ctx.config.databases or main != "postgres" or not ctx.config.databases:
-            yield from self._judged(connection, inside, main, host, answers[1:])
+        yield from self._judged(connection, inside, main, host, answers[1:])
 
     def _availability(self, ctx: Context, host: str, server: Any, seconds: float) -> Iterator[Finding]:
         check = next((one for one in self.checks if one.id == "availability"), None)
@@ -155,7 +155,7 @@ class Look:
             self._start(lambda names=names: self._each(ctx, names, checks), self._no_databases(names))  # type: ignore[misc]
 
     def _each(self, ctx: Context, names: Sequence[str], checks: Sequence[Check]) -> Iterator[Finding]:
-        db = ctx.db.another()
+        db = ctx.watched.another()
         try:
             for name in names:
                 yield from self._database(db, name, checks, declared=name in ctx.config.databases)

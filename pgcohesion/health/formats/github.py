@@ -6,6 +6,7 @@ https://docs.github.com/actions/reference/workflows-and-actions/workflow-command
 from __future__ import annotations
 
 from ...view import Grade
+from ..registry import Finding
 from ..report import Report
 
 COMMANDS = {Grade.FAIL: "error", Grade.WARN: "warning", Grade.INFO: "notice"}
@@ -13,12 +14,13 @@ COMMANDS = {Grade.FAIL: "error", Grade.WARN: "warning", Grade.INFO: "notice"}
 
 def text(report: Report) -> str:
     """Return a command for each finding, and the verdict."""
-    lines = [
-        f"::{COMMANDS[one.grade]} title={_property(one.check)}::{_data(f'{one.text}\n{one.fix}'.rstrip())}"
-        for one in report.results
-        if one.grade in COMMANDS
-    ]
+    lines = [_command(one) for one in report.results if one.grade in COMMANDS]
     return "\n".join([*lines, f"{report.env}: {report.verdict}"])
+
+
+def _command(finding: Finding) -> str:
+    message = _data("\n".join(filter(None, (finding.text, finding.fix))))
+    return f"::{COMMANDS[finding.grade]} title={_property(finding.check)}::{message}"
 
 
 def _data(words: str) -> str:
