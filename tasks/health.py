@@ -39,7 +39,7 @@ def list_checks(ctx: pg.Context) -> pg.Answer:
     return pg.health.list_checks(ctx)
 
 
-@pg.task(example="inv health.explain idle_in_transaction", help={"name": "the check"})
+@pg.task(example="inv health.explain idle_in_transaction", help={"name": "the check, or the fingerprint of a finding"})
 def explain(ctx: pg.Context, name: str) -> pg.Answer:
     """Show what a check looks at, and why."""
     return pg.health.explain(ctx, name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from .history import History, Place
 
 COSTS = ("quick", "standard", "deep")
+FINGERPRINT = re.compile("[0-9a-f]{10}")
 FAIL_ON = ("fail", "warn", "never")
 
 
@@ -139,11 +142,30 @@ def every(ctx: Context) -> list[Check]:
 
 
 def explain(ctx: Context, name: str) -> Explained:
-    """Return what a check looks at and why. Raises UsageError for an unknown one."""
-    found = {check.id: check for check in every(ctx)}
-    if name not in found:
-        raise UsageError(f"no check `{name}`", fix=suggestion(name, found))
-    return Explained(found[name], Limits.of(found[name], ctx.config.health.limits.get(name)))
+    """Return what a check looks at and why; of a finding's fingerprint also what was found.
+
+    Raises UsageError for an unknown one.
+    """
+    checks = {check.id: check for check in every(ctx)}
+    if FINGERPRINT.fullmatch(name) and name not in checks:
+        return _found_before(ctx, name, checks)
+    if name not in checks:
+        raise UsageError(f"no check `{name}`", fix=suggestion(name, checks))
+    return Explained(checks[name], _limits(ctx, checks[name]))
+
+
+def _found_before(ctx: Context, fingerprint: str, checks: Mapping[str, Check]) -> Explained:
+    with _past(ctx) as history:
+        seen = history.finding(fingerprint) if history else None
+    if seen is None or seen[2].check not in checks:
+        why = "no run that is remembered had such a finding"
+        raise UsageError(f"no finding `{fingerprint}`", why=why, fix=f"inv health.check --json --env={ctx.env}")
+    check = checks[seen[2].check]
+    return Explained(check, _limits(ctx, check), seen)
+
+
+def _limits(ctx: Context, check: Check) -> Limits:
+    return Limits.of(check, ctx.config.health.limits.get(check.id))
 
 
 def list_checks(ctx: Context) -> Listed:
@@ -151,7 +173,7 @@ def list_checks(ctx: Context) -> Listed:
     checks = every(ctx)
     return Listed(
         tuple(checks),
-        {check.id: Limits.of(check, ctx.config.health.limits.get(check.id)) for check in checks},
+        {check.id: _limits(ctx, check) for check in checks},
         tuple(ctx.config.health.disabled),
     )
 

@@ -17,7 +17,7 @@ SEVERITY = (Grade.OK, Grade.INFO, Grade.SKIPPED, Grade.UNKNOWN, Grade.WARN, Grad
 
 
 class Known(Struct, frozen=True):
-    """A finding of a run before."""
+    """A finding of a run before, as it was then."""
 
     fingerprint: str
     check: str
@@ -28,6 +28,8 @@ class Known(Struct, frozen=True):
     value: float | None
     threshold: float | None
     text: str
+    fix: str = ""
+    undo: str = ""
 
 
 class Changes(Struct, frozen=True):

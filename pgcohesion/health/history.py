@@ -17,6 +17,7 @@ from .changes import Known
 
 if TYPE_CHECKING:
     from ..context import Context
+    from .registry import Finding
     from .report import Report
 
 DAY = 86400.0
@@ -24,7 +25,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, at REAL, grade TEXT, seconds REAL, checks TEXT);
 CREATE INDEX IF NOT EXISTS runs_at ON runs (at);
 CREATE TABLE IF NOT EXISTS findings (run INTEGER REFERENCES runs ON DELETE CASCADE, fingerprint TEXT, check_id TEXT,
-    grade TEXT, object TEXT, database TEXT, host TEXT, value REAL, threshold REAL, text TEXT);
+    grade TEXT, object TEXT, database TEXT, host TEXT, value REAL, threshold REAL, text TEXT,
+    fix TEXT, undo TEXT);
 CREATE INDEX IF NOT EXISTS findings_run ON findings (run);
 CREATE INDEX IF NOT EXISTS findings_fingerprint ON findings (fingerprint);
 CREATE TABLE IF NOT EXISTS series (at REAL, check_id TEXT, object TEXT, database TEXT, host TEXT, value REAL);
@@ -35,6 +37,7 @@ CREATE INDEX IF NOT EXISTS samples_at ON samples (at);
 THINNED = ((2 * DAY, 3600.0), (30 * DAY, DAY))
 """Runs older than the first are kept one in the second only."""
 KEPT = 400 * DAY
+COLUMNS = "fingerprint, check_id, grade, object, database, host, value, threshold, text, fix, undo"
 EVERY = 50  # runs between two thinnings
 Place = tuple[str, str, str]
 """Host, database, check."""
@@ -92,23 +95,8 @@ class History:
                 (report.at, str(report.grade), report.seconds, json.dumps(checks)),
             ).lastrowid
             connection.executemany(
-                "INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (
-                        run,
-                        f.fingerprint,
-                        f.check,
-                        str(f.grade),
-                        f.object,
-                        f.database,
-                        f.host,
-                        f.value,
-                        f.threshold,
-                        f.text,
-                    )
-                    for f in report.results
-                    if f.grade is not Grade.OK
-                ),
+                f"INSERT INTO findings ({COLUMNS}, run) VALUES ({', '.join('?' * (len(COLUMNS.split()) + 1))})",  # noqa: S608
+                ((*_row(finding), run) for finding in report.results if finding.grade is not Grade.OK),
             )
             connection.executemany(
                 "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?)",
@@ -160,11 +148,20 @@ class History:
     def findings(self, run: int) -> list[Known]:
         """Return what a run found that was not ok."""
         rows = self.connection.execute(
-            "SELECT fingerprint, check_id, grade, object, database, host, value, threshold, text FROM findings"
-            " WHERE run = ?",
+            f"SELECT {COLUMNS} FROM findings WHERE run = ?",  # noqa: S608  (a constant)
             (run,),
         )
-        return [Known(row[0], row[1], Grade(row[2]), *row[3:]) for row in rows]
+        return [_known(row) for row in rows]
+
+    def finding(self, fingerprint: str) -> tuple[float, float, Known] | None:
+        """Return a finding as it was seen last: when it was first seen, when last, and what it said."""
+        row = self.connection.execute(
+            f"SELECT min(at) OVER (), at, {COLUMNS}"  # noqa: S608  (a constant)
+            " FROM findings JOIN (SELECT id, at FROM runs) ON id = run"
+            " WHERE fingerprint = ? ORDER BY at DESC LIMIT 1",
+            (fingerprint,),
+        ).fetchone()
+        return (row[0], row[1], _known(row[2:])) if row else None
 
     def series(
         self,
@@ -195,6 +192,27 @@ class History:
     def close(self) -> None:
         """Close the file."""
         self.connection.close()
+
+
+def _row(finding: Finding) -> tuple[Any, ...]:
+    of = finding
+    return (
+        of.fingerprint,
+        of.check,
+        str(of.grade),
+        of.object,
+        of.database,
+        of.host,
+        of.value,
+        of.threshold,
+        of.text,
+        of.fix,
+        of.undo,
+    )
+
+
+def _known(row: tuple[Any, ...]) -> Known:
+    return Known(row[0], row[1], Grade(row[2]), *row[3:])
 
 
 def _past(row: tuple[Any, ...]) -> Past:

@@ -22,6 +22,7 @@ Evaluate = Callable[[list[Any], "Limits"], "Finding | list[Finding]"]
 Scope = Literal["cluster", "database", "host"]
 Cost = Literal["quick", "standard", "deep"]
 _checks: dict[str, Check] = {}
+UNDECIDED = "it could not decide"
 
 
 class Finding(Struct, frozen=True):
@@ -119,7 +120,7 @@ class Check(Struct, frozen=True, kw_only=True):
     counters: tuple[str, ...] = ()
     key: str = ""
     external: bool = False
-    examples: tuple[tuple[Any, Grade], ...] = ()
+    examples: tuple[tuple[Any, str], ...] = ()
 
     def query_on(self, version: int) -> str:
         """Return the query for a server of this major version."""
@@ -140,7 +141,7 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
     before: tuple[int, str] | None = None,
     counters: tuple[str, ...] = (),
     key: str = "",
-    examples: Sequence[tuple[Any, Grade]] = (),
+    examples: Sequence[tuple[Any, str]] = (),
 ) -> Callable[[Evaluate], Check]:
     """Register a function as a check: its name is the id, its docstring's first line the title, the rest *why*.
 
@@ -209,7 +210,10 @@ def load() -> list[Check]:
 
 
 def findings(check: Check, rows: list[Any], limits: Limits, database: str = "", host: str = "") -> Iterable[Finding]:
-    """Evaluate *rows*; a finding tells where it was found."""
-    result = check.evaluate(rows, limits)
+    """Evaluate *rows*; a finding tells where it was found. A decision that cannot be made is ``unknown``, with why."""
+    try:
+        result = check.evaluate(rows, limits)
+    except Exception as error:  # noqa: BLE001  (one check's mistake must not lose what the others found)
+        result = Finding(Grade.UNKNOWN, f"{UNDECIDED}: {type(error).__name__}: {error}")
     for finding in result if isinstance(result, list) else [result]:
         yield replace(finding, check=check.id, database=database, host=host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from inspect import cleandoc
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from msgspec import to_builtins
 
 from ..connections.availability import ADVICE
 from ..errors import UNREACHABLE
-from ..view import Answer, Grade, Line, Table, View, count, span
+from ..view import Answer, Grade, Line, Table, View, count, moment, span
 from .changes import SEVERITY, Changes, Known
 from .registry import Check, Finding, Limits
 
@@ -116,12 +117,12 @@ class Report(Answer, frozen=True):
         return self.changes.gone if self.changes else ()
 
 
-def _text(finding: Finding, state: str = "") -> str:
+def _text(finding: Finding | Known, state: str = "") -> str:
     where = ": ".join(filter(None, (finding.host, finding.database)))
     return f"{f'{state}: ' if state else ''}{f'{where}: ' if where else ''}{finding.text}"
 
 
-def _lines(finding: Finding) -> tuple[str, ...]:
+def _lines(finding: Finding | Known) -> tuple[str, ...]:
     said = (("fix", finding.fix), ("undo", finding.undo))
     return tuple(
         f"{f'{word}:' if n == 0 else '':<6}{line}" if word == "undo" else f"{f'{word}:' if n == 0 else '':<5}{line}"
@@ -178,15 +179,16 @@ class Listed(Answer, frozen=True):
 
 
 class Explained(Answer, frozen=True):
-    """A check in full."""
+    """A check in full, and of a finding when it was first and last *seen* (epoch seconds) and what it said."""
 
     check: Check
     limits: Limits
+    seen: tuple[float, float, Known] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return what it looks at, why, its limits and its query."""
         check = self.check
-        return {
+        value: dict[str, Any] = {
             "id": check.id,
             "area": check.area,
             "title": check.title,
@@ -198,9 +200,13 @@ class Explained(Answer, frozen=True):
             "min_version": check.min_version,
             "query": check.query.strip(),
         }
+        if self.seen:
+            first, last, known = self.seen
+            value["finding"] = {**to_builtins(known), "first_seen": _utc(first), "last_seen": _utc(last)}
+        return value
 
     def view(self) -> View:
-        """Return the text, then the query to paste."""
+        """Return the text, then what was found, or the query to paste."""
         check = self.check
         lines = [f"{check.id} ({check.area}): {check.title}", *([check.why] if check.why else [])]
         bounds = [
@@ -210,9 +216,21 @@ class Explained(Answer, frozen=True):
         ]
         lines += [f"limits: {', '.join(bounds)}"] if bounds else []
         lines += [f"needs: {check.needs}"] if check.needs else []
-        return View(
-            (*(Line(line) for line in lines), Line(""), *(Line(line) for line in cleandoc(check.query).splitlines()))
+        blocks = [Line(line) for line in lines]
+        if self.seen:
+            first, last, known = self.seen
+            when = f"first seen {moment(datetime.fromtimestamp(first, UTC))}"
+            when += f", last {moment(datetime.fromtimestamp(last, UTC))}"
+            details = (*_lines(known), when)
+            return View((*blocks, Line(""), Line(_text(known), grade=known.grade, details=details)))
+        query = (
+            cleandoc(check.query).splitlines() if check.query else [f"-- its facts come from {check.source or 'us'}"]
         )
+        return View((*blocks, Line(""), *(Line(line) for line in query)))
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _limit(value: float | None) -> str:

@@ -228,8 +228,10 @@ class Look:
 
     def _decided(self, check: Check, answer: Answer, database: str, host: str) -> Iterable[Finding]:
         if isinstance(answer, psycopg.Error):
-            grade = Grade.SKIPPED if answer.sqlstate == NOT_ALLOWED else Grade.UNKNOWN
-            return [_of(check, Finding(grade, str(answer.diag.message_primary or answer)), database, host)]
+            words = str(answer.diag.message_primary or answer)
+            if answer.sqlstate == NOT_ALLOWED:
+                return [_of(check, Finding(Grade.SKIPPED, f"needs a GRANT: {words}"), database, host)]
+            return [_of(check, Finding(Grade.UNKNOWN, words), database, host)]
         rows: list[Any] = answer
         if check.counters:
             place = (host, database, check.id)

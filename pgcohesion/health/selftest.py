@@ -101,13 +101,13 @@ def _judged(check: Check, rows: Sequence[Any], seconds: float) -> Tried:
     return Tried(check.id, check.area, seconds, len(rows), problem=problem)
 
 
-def _wrong(check: Check, example: Any, expected: Grade) -> str:
+def _wrong(check: Check, example: Any, expected: str) -> str:
     """Return what is wrong with the decision about an example: a row, or rows."""
     rows = [example] if isinstance(example, dict) else example
     found = check.evaluate([_Row(**row) for row in rows], _limits(check))
     grades = [one.grade for one in (found if isinstance(found, list) else [found])]
     worst = max(grades, key=SEVERITY.index, default=Grade.OK)
-    return "" if worst is expected else f"the example {example} is {worst}, not {expected}"
+    return "" if worst == expected else f"the example {example} is {worst}, not {expected}"
 
 
 class _Row(SimpleNamespace):
