@@ -23,6 +23,8 @@ Scope = Literal["cluster", "database", "host"]
 Cost = Literal["quick", "standard", "deep"]
 _checks: dict[str, Check] = {}
 UNDECIDED = "it could not decide"
+YOUNG = "young"
+"""The kind of a finding that is unknown because its counters are."""
 
 
 class Finding(Struct, frozen=True):

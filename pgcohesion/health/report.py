@@ -13,7 +13,7 @@ from ..connections.availability import ADVICE
 from ..errors import UNREACHABLE
 from ..view import Answer, Grade, Line, Table, View, count, moment, span
 from .changes import SEVERITY, Changes, Known
-from .registry import Check, Finding, Limits
+from .registry import YOUNG, Check, Finding, Limits
 
 
 class Report(Answer, frozen=True):
@@ -77,14 +77,17 @@ class Report(Answer, frozen=True):
         return f"{word}: {count(len(by_check), 'check')}: {', '.join(counts)} ({self.seconds:.1f} s)"
 
     def findings(self) -> Iterator[Line]:
-        """Yield a line for each finding that is not ok, the worst last."""
+        """Yield a line for each finding that is not ok, the worst last; what is too young to tell is one line."""
+        young = [finding for finding in self.results if finding.kind == YOUNG]
+        if young and not self.differing:
+            names = ", ".join(dict.fromkeys(finding.check for finding in young))
+            yield Line(f"counters are too young to tell: {names}", grade=Grade.UNKNOWN)
         for finding in sorted(self.results, key=lambda finding: SEVERITY.index(finding.grade)):
-            if finding.grade is not Grade.OK:
-                state = self.changes.state(finding) if self.changes and self.differing else ""
-                if state or not self.differing:
-                    yield Line(
-                        f"{finding.check}: {_text(finding, state)}", grade=finding.grade, details=_lines(finding)
-                    )
+            if finding.grade is Grade.OK or finding.kind == YOUNG:
+                continue
+            state = self.changes.state(finding) if self.changes and self.differing else ""
+            if state or not self.differing:
+                yield Line(f"{finding.check}: {_text(finding, state)}", grade=finding.grade, details=_lines(finding))
 
     def as_dict(self) -> dict[str, Any]:
         """Return every finding, also those that are ok, as ``docs/health-report.schema.json`` says."""

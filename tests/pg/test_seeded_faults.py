@@ -37,7 +37,12 @@ def staged(shared: Project, clones: Databases, sets: Sequence[str]) -> Iterator[
     clone = clones.get()
     with ExitStack() as stack:
         stack.callback(clones.give_back, clone)
-        only = (f"application.database={clone.name}", f'health.databases=["{clone.name}"]', "health.timeout=60")
+        only = (
+            f"databases.{clone.name}.owner=chanuka_owner",
+            f"application.database={clone.name}",
+            f'health.databases=["{clone.name}"]',
+            "health.timeout=60",
+        )
         ctx = open_context("test", root=shared.root, options=Options(env="test", set=(*only, *sets)))
         stack.callback(ctx.close)
         yield Stage(ctx, clone.name, stack)
@@ -52,9 +57,9 @@ def of(findings: list[Finding], check: str, about: object) -> list[Finding]:
     ]
 
 
-def apply(stage: Stage, finding: Finding) -> None:
-    """Run the lines of a fix as an operator would who pastes them into psql."""
-    for statement in finding.fix.split(";\n"):
+def paste(stage: Stage, lines: str) -> None:
+    """Run lines as an operator would who pastes them into psql."""
+    for statement in lines.split(";\n"):
         if statement.strip(" ;\n"):
             stage.db.execute(statement.encode())
 
@@ -72,11 +77,11 @@ def test_a_fault_is_found_and_its_fix_mends_it(shared: Project, clones: Database
         if fault.mend:
             fault.mend(stage, finding)
         else:
-            apply(stage, finding)
+            paste(stage, finding.fix)
         wait_for(lambda: not of(stage.findings(), fault.check, about))
         if finding.undo:
             try:
-                stage.db.execute(finding.undo.encode())
+                paste(stage, finding.undo)
             except psycopg.Error as error:
                 pytest.fail(f"the undo failed: {error}")
 

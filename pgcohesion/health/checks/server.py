@@ -8,26 +8,6 @@ from ...view import Grade, span
 from ..registry import Finding, Limits, check_of
 
 
-@check_of(
-    """SELECT datname AS name, age(datfrozenxid)::float / 2147483647 AS xid,
-              mxid_age(datminmxid)::float / 2147483647 AS mxid
-         FROM pg_database WHERE datallowconn ORDER BY greatest(age(datfrozenxid), mxid_age(datminmxid)) DESC LIMIT 1""",
-    warn=0.25,
-    fail=0.75,
-)
-def wraparound(rows: list[Any], limits: Limits) -> Finding:
-    """Transaction ids: when they run out, the server takes no writes (limits as a share of 2 billion)."""
-    (row,) = rows
-    share = max(row.xid, row.mxid)
-    kind = "transaction" if row.xid >= row.mxid else "multixact"
-    return limits.finding(
-        share,
-        f"database {row.name} has used {share:.1%} of its {kind} ids",
-        fix=f"in {row.name}: VACUUM (FREEZE, VERBOSE);  -- after whatever holds it back: old transactions, slots",
-        object=row.name,
-    )
-
-
 @check_of("SELECT name FROM pg_settings WHERE pending_restart ORDER BY name")
 def pending_restart(rows: list[Any], limits: Limits) -> Finding:
     """Settings that were changed and wait for a restart: what runs is not what the file says."""

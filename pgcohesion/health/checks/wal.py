@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade, count, size, span
-from ..registry import Finding, Limits, check_of, most
+from ..registry import YOUNG, Finding, Limits, check_of, most
 
 GIB = 1024**3
 
@@ -204,7 +204,7 @@ def requested_checkpoints(rows: list[Any], limits: Limits) -> Finding:
         return Finding(Grade.OK, "a standby follows its primary's checkpoints")
     if row.age is None or row.age < 86400:
         since = "an unknown time" if row.age is None else span(row.age)
-        return Finding(Grade.UNKNOWN, f"the counters are of {since} only", "-- look again when they are a day old")
+        return Finding(Grade.UNKNOWN, f"the counters are of {since} only", kind=YOUNG)
     total = row.requested + row.timed
     # A few a day are backups and CREATE DATABASE, not pressure.
     if row.requested < 10 * row.age / 86400:

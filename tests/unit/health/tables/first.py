@@ -14,9 +14,6 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("archiver", [{"mode": "off", "failures": 3, "failing": True, "file": None}], OK, ""),
     ("archiver", [{"mode": "on", "failures": 3, "failing": False, "file": "x"}], OK, ""),
     ("archiver", [{"mode": "on", "failures": 3, "failing": True, "file": "0001"}], FAIL, "0001"),
-    ("wraparound", [{"name": "d", "xid": 0.1, "mxid": 0.0}], OK, "d"),
-    ("wraparound", [{"name": "d", "xid": 0.1, "mxid": 0.3}], WARN, "d"),
-    ("wraparound", [{"name": "d", "xid": 0.8, "mxid": 0.3}], FAIL, "d"),
     ("pending_restart", [], OK, ""),
     ("pending_restart", [{"name": "max_connections"}], WARN, "max_connections"),
     ("durability", [], OK, ""),
@@ -33,8 +30,4 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("sequences", [{"name": "s", "owner": "t", "column": "id", "used": 0.5}], OK, ""),
     ("sequences", [{"name": "s", "owner": "t", "column": "id", "used": 0.8}], WARN, "s"),
     ("sequences", [{"name": "s", "owner": "t", "column": "id", "used": 0.96}], FAIL, "s"),
-    ("dead_rows", [{"name": "t", "dead": 60000, "live": 600000, "share": 0.1}], OK, ""),
-    ("dead_rows", [{"name": "t", "dead": 60000, "live": 60000, "share": 0.5}], WARN, "t"),
-    ("never_analyzed", [], OK, ""),
-    ("never_analyzed", [{"name": "t", "rows": 200000}], WARN, "t"),
 ]

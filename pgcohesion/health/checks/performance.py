@@ -1,0 +1,247 @@
+"""What the server's counters say of the work: by what they have gained, never by what they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...view import Grade, count, size, span
+from ..registry import YOUNG, Finding, Limits, check_of, most
+
+HOUR, DAY = 3600.0, 86400.0
+AGE = "extract(epoch FROM now() - coalesce(stats_reset, pg_postmaster_start_time()))::float AS age"
+DATABASES = "FROM pg_stat_database WHERE datname IS NOT NULL AND datname NOT LIKE 'template_'"
+MIB = 1024**2
+
+
+def _nothing(rows: list[Any], good: str) -> Finding:
+    """Return what no evidence means: nothing, where the counters are young and no run has looked at them before."""
+    seconds = max((row.seconds for row in rows), default=0.0)
+    young = all(row.age is not None and row.age < DAY for row in rows)
+    if young and seconds < HOUR / 2:
+        return Finding(Grade.UNKNOWN, f"{good} in {span(seconds)}, which is too short to tell", kind=YOUNG)
+    return Finding(Grade.OK, f"{good} in {span(seconds)}")
+
+
+@check_of(
+    f"SELECT datname AS name, deadlocks::float AS deadlocks, {AGE} {DATABASES}",
+    warn=1,
+    fail=60,
+    cost="quick",
+    counters=("deadlocks",),
+    key="name",
+)
+def deadlocks(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Deadlocks (limits in an hour).
+
+    Each ends one of the transactions. Programs take the same locks in different order; the log names both statements.
+    """
+    found = []
+    for row in rows:
+        rate = row.deadlocks / max(row.seconds, HOUR) * HOUR
+        text = f"{count(int(row.deadlocks), 'deadlock')} in {row.name} in {span(row.seconds)}"
+        fix = (
+            "-- both statements stand in the server's log; take the locks in one order, or retry on SQLSTATE 40P01\n"
+            "ALTER SYSTEM SET log_lock_waits = on;\nSELECT pg_reload_conf();"
+        )
+        found.append(limits.finding(rate, text, fix=fix, object=row.name))
+    return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "no deadlock")
+
+
+@check_of(
+    f"""SELECT datname AS name, xact_commit::float AS commits, xact_rollback::float AS rollbacks, {AGE}
+          {DATABASES}""",
+    warn=0.2,
+    fail=0.6,
+    cost="quick",
+    counters=("commits", "rollbacks"),
+    key="name",
+)
+def rollbacks(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Transactions that are rolled back, where there are a thousand or more (limits as a share).
+
+    Something fails again and again: a constraint, a timeout, a program that uses errors for its logic.
+    """
+    found = []
+    for row in rows:
+        total = row.commits + row.rollbacks
+        if total < LEAST_TRANSACTIONS or row.rollbacks < LEAST_TRANSACTIONS / 5:
+            continue
+        share = row.rollbacks / total
+        text = (
+            f"{row.rollbacks:,.0f} of {total:,.0f} transactions of {row.name} in {span(row.seconds)} were rolled back"
+        )
+        fix = (
+            "-- the errors are in the server's log; which statements fail:\n"
+            "ALTER SYSTEM SET log_min_error_statement = 'error';\nSELECT pg_reload_conf();"
+        )
+        found.append(limits.finding(share, text, fix=fix, object=row.name))
+    return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "few rollbacks")
+
+
+LEAST_TRANSACTIONS = 1000
+
+
+@check_of(
+    f"""SELECT datname AS name, temp_bytes::float AS bytes, temp_files::float AS files, {AGE},
+              current_setting('work_mem') AS work_mem {DATABASES}""",
+    warn=100 * MIB,
+    fail=100 * 1024 * MIB,
+    cost="quick",
+    counters=("bytes", "files"),
+    key="name",
+)
+def temp_files(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Sorts and hashes that did not fit in work_mem and went to disk (limits in bytes an hour).
+
+    They are slow, and enough of them at once fill the disk. temp_file_limit bounds one session.
+    """
+    found = []
+    for row in rows:
+        rate = row.bytes / max(row.seconds, HOUR) * HOUR
+        text = f"{size(row.bytes)} in {row.files:,.0f} temporary files of {row.name} in {span(row.seconds)}"
+        fix = (
+            "-- which statement: inv health.queries --by temp; more memory for the role that runs it (it has "
+            f"{row.work_mem}), or an index that spares the sort\n"
+            "ALTER SYSTEM SET log_temp_files = '10MB';\nSELECT pg_reload_conf();"
+        )
+        found.append(limits.finding(rate, text, fix=fix, object=row.name))
+    return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "few temporary files")
+
+
+@check_of(
+    f"""SELECT datname AS name, blks_hit::float AS hits, blks_read::float AS reads, {AGE},
+              current_setting('shared_buffers') AS buffers,
+              extract(epoch FROM now() - pg_postmaster_start_time())::float AS up {DATABASES}""",  # noqa: S608  (constants)
+    warn=0.10,
+    cost="quick",
+    counters=("hits", "reads"),
+    key="name",
+)
+def cache_misses(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Pages that were not in shared_buffers, where 10,000 or more were read (limit as a share of all).
+
+    What is read often does not fit: shared_buffers are small, or a query reads a whole large table again and again.
+    """
+    found = []
+    for row in rows:
+        if row.reads < LEAST_READS or row.up < WARM:
+            continue
+        share = row.reads / (row.hits + row.reads)
+        text = f"{share:.0%} of the pages of {row.name} were not in shared_buffers in {span(row.seconds)}"
+        fix = (
+            f"-- shared_buffers are {row.buffers}; a quarter of the memory is usual ([settings], then\n"
+            "-- inv provision.apply); which statement reads most: inv health.queries --by io"
+        )
+        found.append(limits.finding(share, text, fix=fix, object=row.name))
+    return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "the cache serves what is read")
+
+
+LEAST_READS = 10_000
+WARM = 600  # seconds after a start in which a cold cache is nothing to wonder at
+
+
+@check_of(
+    f"""SELECT datname AS name, sessions::float AS sessions, sessions_abandoned::float AS abandoned,
+              sessions_fatal::float AS fatal, sessions_killed::float AS killed, {AGE} {DATABASES}""",
+    warn=5,
+    cost="quick",
+    counters=("sessions", "abandoned", "fatal", "killed"),
+    key="name",
+)
+def connection_churn(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Sessions that are opened all the time (limit in a second).
+
+    Each costs the server a process and the program a login. A pool in the program, or a pooler, keeps them open.
+    """
+    found = []
+    for row in rows:
+        rate = row.sessions / max(row.seconds, 60)
+        text = f"{rate:.1f} new sessions a second in {row.name} ({row.sessions:,.0f} in {span(row.seconds)})"
+        fix = (
+            "-- who they are; they need a pool (pgcohesion's orchestrator has one) or a pooler:\n"
+            "SELECT usename, application_name, client_addr, count(*) FROM pg_stat_activity\n"
+            " GROUP BY 1, 2, 3 ORDER BY 4 DESC;"
+        )
+        found.append(limits.finding(rate, text, fix=fix, object=row.name))
+    return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "few new sessions")
+
+
+@check_of(
+    f"""SELECT datname AS name, sessions::float AS sessions, sessions_abandoned::float AS abandoned,
+              sessions_fatal::float AS fatal, sessions_killed::float AS killed, {AGE} {DATABASES}""",
+    warn=0.2,
+    cost="quick",
+    counters=("sessions", "abandoned", "fatal", "killed"),
+    key="name",
+)
+def lost_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Sessions that did not end by themselves, where there are 20 or more (limit as a share of all).
+
+    Clients that vanish without a word are killed, time out or lose their network; others meet a fatal error.
+    """
+    found = []
+    for row in rows:
+        lost = row.abandoned + row.fatal + row.killed
+        if lost < LEAST_LOST:
+            continue
+        text = (
+            f"{row.name} lost {lost:,.0f} of {max(row.sessions, lost):,.0f} sessions in {span(row.seconds)}: "
+            f"{row.abandoned:.0f} abandoned, {row.fatal:.0f} by a fatal error, {row.killed:.0f} killed"
+        )
+        fix = (
+            "-- the log says who; dead clients are noticed sooner with\n"
+            "ALTER SYSTEM SET client_connection_check_interval = '10s';\n"
+            "ALTER SYSTEM SET log_disconnections = on;\nSELECT pg_reload_conf();"
+        )
+        found.append(limits.finding(lost / max(row.sessions, lost), text, fix=fix, object=row.name))
+    return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "sessions end by themselves")
+
+
+LEAST_LOST = 20
+
+
+@check_of(
+    """SELECT c.datname AS name, (c.confl_tablespace + c.confl_lock + c.confl_snapshot + c.confl_bufferpin
+                + c.confl_deadlock)::float AS conflicts, pg_is_in_recovery() AS standby,
+              extract(epoch FROM now() - coalesce(d.stats_reset, pg_postmaster_start_time()))::float AS age
+         FROM pg_stat_database_conflicts c JOIN pg_stat_database d USING (datid)""",
+    warn=1,
+    cost="quick",
+    counters=("conflicts",),
+    key="name",
+)
+def recovery_conflicts(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Queries on a standby that replay has cancelled (limit in an hour).
+
+    They read rows that the primary has removed. max_standby_streaming_delay lets them finish, hot_standby_feedback
+    keeps the rows.
+    """
+    if not any(row.standby for row in rows):
+        return Finding(Grade.OK, "only a standby has such conflicts")
+    found = []
+    for row in rows:
+        rate = row.conflicts / max(row.seconds, HOUR) * HOUR
+        text = f"replay cancelled {row.conflicts:,.0f} queries of {row.name} in {span(row.seconds)}"
+        fix = "ALTER SYSTEM SET hot_standby_feedback = on;\nSELECT pg_reload_conf();"
+        undo = "ALTER SYSTEM RESET hot_standby_feedback;\nSELECT pg_reload_conf();"
+        found.append(limits.finding(rate, text, fix=fix, object=row.name, undo=undo))
+    return most([one for one in found if one.grade is not Grade.OK]) or _nothing(rows, "no conflict")
+
+
+@check_of(
+    """SELECT current_setting('shared_preload_libraries') ~ 'pg_stat_statements' AS loaded,
+              EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS made,
+              EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements') AS available""",
+    cost="quick",
+)
+def statement_statistics(rows: list[Any], limits: Limits) -> Finding:
+    """Statistics of statements: without them nobody can say which query costs most."""
+    (row,) = rows
+    if row.loaded and row.made:
+        return Finding(Grade.OK, "pg_stat_statements is at work")
+    if not row.available:
+        return Finding(Grade.INFO, "pg_stat_statements is not installed on the host")
+    if not row.loaded:
+        fix = '-- settings.shared_preload_libraries = "pg_stat_statements" in the environment, then inv provision.apply'
+        return Finding(Grade.INFO, "pg_stat_statements is not loaded", fix)
+    return Finding(Grade.INFO, "pg_stat_statements is loaded, not made", "CREATE EXTENSION pg_stat_statements;")
