@@ -100,7 +100,8 @@ class Check(Struct, frozen=True, kw_only=True):
     versions); without one, its rows are the facts of *source*. *guard* is SQL that says whether this role may ask;
     where it says no, the finding is ``skipped: needs`` *needs*. *cost*: quick checks look at no relation, deep ones
     read much. *counters* grow for ever and are judged over a window, row by row (*key* tells rows apart); *full* is the
-    value at which something is used up, for forecasts. *external*: it was not shipped with pgcohesion. *examples* are
+    value at which something is used up, for forecasts. *everywhere*: what it finds must be true on every node, also on
+    replicas. *external*: it was not shipped with pgcohesion. *examples* are
     rows and the worst grade that they must get.
     """
 
@@ -123,6 +124,7 @@ class Check(Struct, frozen=True, kw_only=True):
     counters: tuple[str, ...] = ()
     key: str = ""
     external: bool = False
+    everywhere: bool = False
     examples: tuple[tuple[Any, str], ...] = ()
 
     @property
@@ -149,6 +151,7 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
     before: tuple[int, str] | None = None,
     counters: tuple[str, ...] = (),
     key: str = "",
+    everywhere: bool = False,
     examples: Sequence[tuple[Any, str]] = (),
 ) -> Callable[[Evaluate], Check]:
     """Register a function as a check: its name is the id, its docstring's first line the title, the rest *why*.
@@ -171,6 +174,7 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
         before=before,
         counters=counters,
         key=key,
+        everywhere=everywhere,
         examples=tuple(examples),
     )
 
