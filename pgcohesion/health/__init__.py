@@ -69,7 +69,8 @@ def judge(
     if ctx.options.json and format != "text":
         raise UsageError("`--json` and `--format` cannot be both", fix="leave one of them out")
     written = named(format)
-    return written(replace(check(ctx, only, profile), fail_on=fail_on, differing=diff))
+    report = check(ctx, only, profile)
+    return written(replace(report, fail_on=fail_on, differing=diff, verbose=ctx.options.verbose))
 
 
 def selftest(ctx: Context, only: str = "") -> Answer:

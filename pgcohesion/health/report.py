@@ -19,7 +19,7 @@ from .registry import YOUNG, Check, Finding, Limits
 class Report(Answer, frozen=True):
     """The findings of one run; *at* is when it was (epoch seconds), *changes* the difference to the run before.
 
-    *fail_on* is the grade that makes the exit code 1; *differing* shows the changes only.
+    *fail_on* is the grade that makes the exit code 1; *differing* shows the changes only, *verbose* also what is info.
     """
 
     results: tuple[Finding, ...]
@@ -29,6 +29,7 @@ class Report(Answer, frozen=True):
     changes: Changes | None = None
     fail_on: Literal["fail", "warn", "never"] = "fail"
     differing: bool = False
+    verbose: bool = False
 
     @property
     def failed(self) -> bool:
@@ -83,7 +84,7 @@ class Report(Answer, frozen=True):
             names = ", ".join(dict.fromkeys(finding.check for finding in young))
             yield Line(f"counters are too young to tell: {names}", grade=Grade.UNKNOWN)
         for finding in sorted(self.results, key=lambda finding: SEVERITY.index(finding.grade)):
-            if finding.grade is Grade.OK or finding.kind == YOUNG:
+            if finding.grade is Grade.OK or finding.kind == YOUNG or (finding.grade is Grade.INFO and not self.verbose):
                 continue
             state = self.changes.state(finding) if self.changes and self.differing else ""
             if state or not self.differing:

@@ -16,6 +16,7 @@ from ..connections import translate
 from ..connections.availability import ADVICE
 from ..errors import CohesionError, ConfigError, DeadlineExceeded, ServerDown, Unreachable
 from ..view import Grade
+from .agreeing import agreed
 from .asking import PATH, Answer, ask
 from .history import Place
 from .registry import Check, Finding, Limits, findings
@@ -56,12 +57,14 @@ class Look:
     def findings(self) -> Iterator[Finding]:
         """Yield what is found, as it comes. Raises ConfigError where there is no server to ask yet."""
         primary = self.ctx.host
-        for name in self.ctx.config.hosts or (primary,):
+        hosts = list(self.ctx.config.hosts) or [primary]
+        for name in hosts:
             at = self.ctx.on(name)
             shown = "" if name == primary else name
             self._start(lambda at=at, shown=shown: self._server(at, shown), self._no_server(at, shown))  # type: ignore[misc]
             self._sources(at, shown)
-        yield from self._results()
+        everywhere = {check.id for check in self.checks if check.everywhere}
+        yield from agreed(self._results(), everywhere, [name for name in hosts if name != primary])
 
     # --- the crew ---------------------------------------------------------------------------------------------
 
@@ -113,14 +116,14 @@ class Look:
                 raise
             main, connection = "postgres", db.connection("postgres")
         cluster = [one for one in self.checks if one.scope == "cluster" and one.query]
-        inside = [one for one in self.checks if one.scope == "database"] if not host else []
+        inside = [one for one in self.checks if one.scope == "database" and (one.everywhere or not host)]
         answers = self._asked(connection, [SERVER, *self._guards(connection, [*cluster, *inside])])
         server = answers[0]
         if isinstance(server, psycopg.Error):
             raise translate(server, "the health checks could not be run")
         yield from self._availability(ctx, host, server[0], time.monotonic() - started)
         if inside:
-            yield from self._databases(ctx, main, server[0].databases or [], inside)
+            yield from self._databases(ctx, main, server[0].databases or [], inside, host)
         yield from self._judged(connection, cluster, "", host, answers[1:])
         yield from self._judged(connection, inside, main, host, answers[1:])
 
@@ -144,41 +147,47 @@ class Look:
 
     # --- databases ----------------------------------------------------------------------------------------------
 
-    def _databases(self, ctx: Context, main: str, present: Sequence[str], checks: Sequence[Check]) -> Iterator[Finding]:
+    def _databases(
+        self, ctx: Context, main: str, present: Sequence[str], checks: Sequence[Check], host: str
+    ) -> Iterator[Finding]:
         for name in ctx.config.databases:
-            if name not in present:
+            if name not in present and not host:
                 fix = f"inv db.setup --env={ctx.env}"
                 yield Finding(Grade.FAIL, f"database {name} is missing", fix, name, check="databases")
         wanted = [name for name in ctx.config.health.databases or present if name in present and name != main]
         for part in range(min(CREW, len(wanted))):
             names = wanted[part::CREW]
-            self._start(lambda names=names: self._each(ctx, names, checks), self._no_databases(names))  # type: ignore[misc]
+            self._start(lambda names=names: self._each(ctx, names, checks, host), self._no_databases(names, host))  # type: ignore[misc]
 
-    def _each(self, ctx: Context, names: Sequence[str], checks: Sequence[Check]) -> Iterator[Finding]:
+    def _each(self, ctx: Context, names: Sequence[str], checks: Sequence[Check], host: str) -> Iterator[Finding]:
         db = ctx.watched.another()
         try:
             for name in names:
-                yield from self._database(db, name, checks, declared=name in ctx.config.databases)
+                yield from self._database(db, name, checks, host, declared=name in ctx.config.databases)
         finally:
             db.close()
 
-    def _database(self, db: Database, name: str, checks: Sequence[Check], *, declared: bool) -> Iterator[Finding]:
+    def _database(
+        self, db: Database, name: str, checks: Sequence[Check], host: str, *, declared: bool
+    ) -> Iterator[Finding]:
         try:
             with db.within(self.deadline - time.monotonic()):
                 connection = db.connection(name)
                 guards = self._asked(connection, self._guards(connection, checks))
-                yield from self._judged(connection, checks, name, "", guards)
+                yield from self._judged(connection, checks, name, host, guards)
         except CohesionError as error:
             if not declared and _missing(error):
                 return  # it was dropped since we asked for the list
             grade = Grade.FAIL if declared else Grade.WARN
             text = f"database {name} cannot be asked: {error.why or error.what}"
             fix = error.fix or f"psql -d {name}"
-            yield Finding(grade, text, fix, name, check="databases", database=name)
+            yield Finding(grade, text, fix, name, check="databases", database=name, host=host)
 
-    def _no_databases(self, names: Sequence[str]) -> Fallback:
+    @staticmethod
+    def _no_databases(names: Sequence[str], host: str) -> Fallback:
         def unknown(error: CohesionError) -> Iterator[Finding]:
-            yield Finding(Grade.UNKNOWN, f"not looked at: {', '.join(names)} ({error.what})", check="databases")
+            text = f"not looked at: {', '.join(names)} ({error.what})"
+            yield Finding(Grade.UNKNOWN, text, check="databases", host=host)
 
         return unknown
 

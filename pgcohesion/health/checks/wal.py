@@ -36,20 +36,37 @@ def inactive_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 @check_of(
-    """SELECT current_setting('archive_mode') AS mode, failed_count AS failures,
+    """SELECT current_setting('archive_mode') AS mode, last_failed_wal AS file,
               coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS failing,
-              last_failed_wal AS file
-         FROM pg_stat_archiver"""
+              extract(epoch FROM now() - last_failed_time)::float AS age,
+              trim(current_setting('archive_command')) AS command,
+              coalesce(current_setting('archive_library', true), '') AS library, pg_is_in_recovery() AS standby
+         FROM pg_stat_archiver""",
+    cost="quick",
 )
 def archiver(rows: list[Any], limits: Limits) -> Finding:
     """WAL archiving: while it fails there is no point-in-time recovery, and WAL piles up."""
     (row,) = rows
-    if row.mode == "off" or not row.failing:
-        return Finding(Grade.OK, "archiving is off" if row.mode == "off" else "archiving works")
+    if row.mode == "off":
+        fix = '-- in the environment: settings.archive_mode = "on", and an archive_command of your backup tool'
+        return Finding(Grade.INFO, "archiving is off: what is lost since the last backup cannot be had back", fix)
+    if row.standby and row.mode == "on":
+        return Finding(Grade.OK, "a standby archives nothing while it is one")
+    if not row.library and row.command in ("", "(disabled)"):
+        fix = "-- then SELECT pg_reload_conf(); with pgBackRest, for one:\n"
+        fix += "ALTER SYSTEM SET archive_command = 'pgbackrest --stanza=main archive-push %p';"
+        return Finding(
+            Grade.FAIL, "archive_mode is on and archive_command is empty: WAL only piles up", fix, "archive_command"
+        )
+    if not row.library and row.command.split()[0].rpartition("/")[2] in ("true", ":", "echo"):
+        text = f"archive_command is `{row.command}`: it says that it has archived, and does not"
+        return Finding(Grade.FAIL, text, "-- name a command that copies %p to another place", "archive_command")
+    if not row.failing:
+        return Finding(Grade.OK, "archiving works")
     return Finding(
         Grade.FAIL,
-        f"the last attempt, of {row.file}, failed",
-        "run archive_command by hand as the server's user; its errors are in the server's log",
+        f"the last attempt, of {row.file} {span(row.age)} ago, failed",
+        "-- run it by hand as the server's user; its errors are in the server's log:\nSHOW archive_command;",
         str(row.file),
     )
 
@@ -215,3 +232,27 @@ def requested_checkpoints(rows: list[Any], limits: Limits) -> Finding:
     return limits.finding(
         share, f"{share:.0%} of {total:.0f} checkpoints in {span(row.age)} came before their time", fix=fix
     )
+
+
+@check_of(
+    """SELECT extract(epoch FROM now() - checkpoint_time)::float / extract(epoch FROM t.timeout) AS ratio,
+              extract(epoch FROM now() - checkpoint_time)::float AS age, pg_is_in_recovery() AS standby,
+              CASE WHEN pg_is_in_recovery() THEN 0
+                   ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), redo_lsn) END::float AS since
+         FROM pg_control_checkpoint(), (SELECT current_setting('checkpoint_timeout')::interval AS timeout) t""",
+    warn=3,
+    fail=12,
+    cost="quick",
+    guard="has_function_privilege('pg_control_checkpoint()', 'EXECUTE')",
+    needs="pg_monitor: GRANT pg_monitor TO role;",
+)
+def late_checkpoints(rows: list[Any], limits: Limits) -> Finding:
+    """Checkpoints that do not end (limits as a multiple of checkpoint_timeout).
+
+    The disk is too slow for what must be written, or the checkpointer hangs: a crash now recovers for as long.
+    """
+    (row,) = rows
+    if row.standby or row.since < 16 * 1024**2:
+        return Finding(Grade.OK, "little is written since the last checkpoint")
+    text = f"the last checkpoint was {span(row.age)} ago, {size(row.since)} of WAL before now"
+    return limits.finding(row.ratio, text, fix="CHECKPOINT;  -- and look at the disk: inv health.check --only host")
