@@ -11,11 +11,21 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import pytest
 
 REPO = Path(__file__).resolve().parents[1]
 LINKED = ("pgcohesion", "tasks", "templates", "migrations", "seeds")
 CI = os.environ.get("CI") == "true"
+
+
+def missing(part: str) -> NoReturn:
+    """Skip a test for want of a part of the machine; in CI that is a failure."""
+    reason = f"needs {part}"
+    if CI:
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 class Project:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 import pytest
@@ -13,10 +14,11 @@ import pytest
 from pgcohesion.context import Options
 from pgcohesion.health.registry import Finding
 from pgcohesion.opening import open_context
+from pgcohesion.setup import setup
 from pgcohesion.testing import Databases
 from pgcohesion.view import Grade
 from tests.pg.seeded.stage import Fault, Lookalike, Stage, wait_for
-from tests.support import Project
+from tests.support import Project, missing, project
 
 pytestmark = pytest.mark.pg
 TOPICS = [path.stem for path in sorted((Path(__file__).parent / "seeded").glob("*.py")) if path.stem != "stage"]
@@ -25,25 +27,48 @@ FAULTS: list[Fault] = [fault for module in MODULES for fault in module.FAULTS]
 LOOKALIKES: list[Lookalike] = [one for module in MODULES for one in module.LOOKALIKES]
 
 
-@pytest.fixture(scope="module")
-def clones(shared: Project) -> Iterator[Databases]:
-    made = Databases("test", shared.root)
-    yield made
-    made.close()
+OLD = Path("/usr/lib/postgresql/15/bin")
+
+
+class Server(NamedTuple):
+    """A server to play on, and its databases to clone."""
+
+    project: Project
+    clones: Databases
+    version: int
+
+
+@pytest.fixture(scope="module", params=[18, 15], ids=["18", "15"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    version: int = request.param
+    with ExitStack() as stack:
+        if version == 18:
+            made = request.getfixturevalue("shared")
+        else:
+            if not (OLD / "initdb").exists():
+                missing("PostgreSQL 15 (apt-get install postgresql-15)")
+            made = stack.enter_context(project())
+            file = made.root / "environments/test.toml"
+            file.write_text(f'{file.read_text()}\n[postgresql]\nversion = {version}\nbin = "{OLD}"\n')
+            with closing(open_context("test", root=made.root)) as ctx:
+                setup(ctx)
+        clones = Databases("test", made.root)
+        stack.callback(clones.close)
+        yield Server(made, clones, version)
 
 
 @contextmanager
-def staged(shared: Project, clones: Databases, sets: Sequence[str]) -> Iterator[Stage]:
-    clone = clones.get()
+def staged(server: Server, sets: Sequence[str]) -> Iterator[Stage]:
+    clone = server.clones.get()
     with ExitStack() as stack:
-        stack.callback(clones.give_back, clone)
+        stack.callback(server.clones.give_back, clone)
         only = (
             f"databases.{clone.name}.owner=chanuka_owner",
             f"application.database={clone.name}",
             f'health.databases=["{clone.name}"]',
             "health.timeout=60",
         )
-        ctx = open_context("test", root=shared.root, options=Options(env="test", set=(*only, *sets)))
+        ctx = open_context("test", root=server.project.root, options=Options(env="test", set=(*only, *sets)))
         stack.callback(ctx.close)
         yield Stage(ctx, clone.name, stack)
 
@@ -65,8 +90,10 @@ def paste(stage: Stage, lines: str) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.name))
-def test_a_fault_is_found_and_its_fix_mends_it(shared: Project, clones: Databases, fault: Fault) -> None:
-    with staged(shared, clones, fault.sets) as stage:
+def test_a_fault_is_found_and_its_fix_mends_it(server: Server, fault: Fault) -> None:
+    if server.version < fault.least:
+        pytest.skip(f"PostgreSQL {fault.least} has it first")
+    with staged(server, fault.sets) as stage:
         assert of(stage.findings(), fault.check, fault.about) == []
         seeded = fault.seed(stage)
         about = fault.about if fault.about is not None else seeded
@@ -87,12 +114,12 @@ def test_a_fault_is_found_and_its_fix_mends_it(shared: Project, clones: Database
 
 
 @pytest.mark.parametrize("healthy", LOOKALIKES, ids=lambda one: str(one.name))
-def test_what_only_looks_like_a_fault_is_not_found(shared: Project, clones: Databases, healthy: Lookalike) -> None:
-    with staged(shared, clones, healthy.sets) as stage:
+def test_what_only_looks_like_a_fault_is_not_found(server: Server, healthy: Lookalike) -> None:
+    with staged(server, healthy.sets) as stage:
         seeded = healthy.seed(stage)
         assert of(stage.findings(), healthy.check, seeded) == []
 
 
-def test_a_healthy_server_has_nothing_above_info(shared: Project, clones: Databases) -> None:
-    with staged(shared, clones, ()) as stage:
+def test_a_healthy_server_has_nothing_above_info(server: Server) -> None:
+    with staged(server, ()) as stage:
         assert [finding for finding in stage.findings() if finding.grade is not Grade.INFO] == []

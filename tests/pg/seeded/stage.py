@@ -75,7 +75,8 @@ class Stage:
 class Fault(NamedTuple):
     """*seed* makes it; then *check* must find *about* (a name, or what the seed returns), and its fix must mend it.
 
-    *sets* are ``--set`` options, for limits that a test cannot reach. *mend* is for a fix that is no SQL.
+    *sets* are ``--set`` options, for limits that a test cannot reach. *mend* is for a fix that is no SQL,
+    *least* the first major version that knows the trouble.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Fault(NamedTuple):
     sets: Sequence[str] = ()
     grade: Grade = Grade.WARN
     mend: Callable[[Stage, Finding], object] | None = None
+    least: int = 14
 
 
 class Lookalike(NamedTuple):
