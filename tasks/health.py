@@ -59,3 +59,12 @@ def selftest(ctx: pg.Context, only: str = "") -> pg.Answer:
 def grant(ctx: pg.Context, role: str = "", apply: bool = False) -> pg.Answer:
     """Print what a role needs to run the checks."""
     return pg.health.grant(ctx, role, apply=apply)
+
+
+@pg.task(
+    example="inv health.history --check=connections --since=30d",
+    help={"check": "one check, with its objects", "since": "how far back: 12h, 7d, 4w"},
+)
+def history(ctx: pg.Context, check: str = "", since: str = "7d") -> pg.Answer:
+    """Show what came and went, trends and forecasts."""
+    return pg.health.history(ctx, check, since)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..plan import Applied, Planned
     from ..view import Answer
     from .history import History, Place
+    from .past import Looked
 
 COSTS = ("quick", "standard", "deep")
 FINGERPRINT = re.compile("[0-9a-f]{10}")
@@ -179,4 +180,26 @@ def list_checks(ctx: Context) -> Listed:
     )
 
 
-__all__ = ["Check", "Finding", "Limits", "Report", "check", "check_of", "explain", "judge", "list_checks", "rebase"]
+def history(ctx: Context, check: str = "", since: str = "7d") -> Looked:
+    """Return what was found and measured since a while ago (``12h``, ``7d``), of all checks or of one.
+
+    Raises UsageError for an unknown check or a length of time that is none.
+    """
+    from .past import look_back
+
+    return look_back(ctx, every(ctx), check, since)
+
+
+__all__ = [
+    "Check",
+    "Finding",
+    "Limits",
+    "Report",
+    "check",
+    "check_of",
+    "explain",
+    "history",
+    "judge",
+    "list_checks",
+    "rebase",
+]
