@@ -36,7 +36,7 @@ class Formatted(Answer, frozen=True):
 
     def view(self) -> View:
         """Return the text as it is."""
-        return View(tuple(Line(line) for line in self.text.splitlines()))
+        return View(tuple(Line(line) for line in self.text.rstrip("\n").split("\n")))
 
 
 def named(name: str) -> Callable[[Report], Answer]:

@@ -128,7 +128,7 @@ def _badness(finding: Finding) -> tuple[int, float]:
 
 
 def _label(value: str) -> str:
-    value = redact(value)
+    value = "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in redact(value))
     return value if len(value) <= LONGEST else value[: LONGEST - 3] + "..."
 
 

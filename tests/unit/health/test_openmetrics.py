@@ -70,14 +70,16 @@ def test_a_host_that_is_down_does_not_hide_the_others() -> None:
 
 
 @pytest.mark.parametrize("parse", [openmetrics, prometheus])
-def test_any_name_of_a_database_arrives_as_it_is(parse: object) -> None:
+def test_any_name_of_a_database_arrives_and_stays_on_its_line(parse: object) -> None:
     some = random.Random(4)
     alphabet = string.printable + HOSTILE + "\x85\u2028"
     names = [HOSTILE, "\\", '"', "\\n", *("".join(some.choices(alphabet, k=20)) for _ in range(80))]
     made = report(*(Finding(Grade.WARN, name, "", name, 1.0, "superusers") for name in names))
     document = written(families(made), openmetrics=parse is openmetrics)
+    assert len(document.splitlines()) == document.count("\n")
     metrics = {metric.name: metric for metric in parse(document)}  # type: ignore[operator]
-    assert set(values(metrics["pgcohesion_finding_grade"], "object")) == {(name,) for name in names}
+    seen = {("".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in name),) for name in names}
+    assert set(values(metrics["pgcohesion_finding_grade"], "object")) == seen
 
 
 def test_no_number_breaks_it() -> None:
