@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,9 @@ CREATE INDEX IF NOT EXISTS series_of ON series (check_id, object, database, host
 CREATE TABLE IF NOT EXISTS samples (at REAL, host TEXT, database TEXT, check_id TEXT, counters TEXT);
 CREATE INDEX IF NOT EXISTS samples_at ON samples (at);
 """
-THINNED = ((2 * DAY, 3600.0), (30 * DAY, DAY))
-"""Runs older than the first are kept one in the second only."""
+THINNED = ((DAY / 12, 60.0), (2 * DAY, 3600.0), (30 * DAY, DAY))
+"""Of the runs of the same checks that are older than the first, one in the second is kept."""
+SAMPLED = 2 * DAY
 KEPT = 400 * DAY
 COLUMNS = "fingerprint, check_id, grade, object, database, host, value, threshold, text, fix, undo"
 EVERY = 50  # runs between two thinnings
@@ -118,14 +120,14 @@ class History:
         for age, step in THINNED:
             connection.execute(
                 "DELETE FROM runs WHERE at < ?1 AND id NOT IN"
-                " (SELECT min(id) FROM runs WHERE at < ?1 GROUP BY CAST(at / ?2 AS INTEGER))",
+                " (SELECT min(id) FROM runs WHERE at < ?1 GROUP BY checks, CAST(at / ?2 AS INTEGER))",
                 (now - age, step),
             )
         connection.execute("DELETE FROM runs WHERE at < ?", (now - KEPT,))
         connection.execute(
             "DELETE FROM series WHERE at < ? AND at NOT IN (SELECT at FROM runs)", (now - THINNED[0][0],)
         )
-        connection.execute("DELETE FROM samples WHERE at < ?", (now - THINNED[0][0],))
+        connection.execute("DELETE FROM samples WHERE at < ?", (now - SAMPLED,))
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -216,7 +218,12 @@ def _known(row: tuple[Any, ...]) -> Known:
 
 
 def _past(row: tuple[Any, ...]) -> Past:
-    return Past(row[0], row[1], row[2], row[3], frozenset(json.loads(row[4])))
+    return Past(row[0], row[1], row[2], row[3], _ids(row[4]))
+
+
+@lru_cache(maxsize=64)  # thousands of runs, a handful of profiles
+def _ids(text: str) -> frozenset[str]:
+    return frozenset(json.loads(text))
 
 
 def of(ctx: Context) -> History:
