@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from .errors import ConfigError
+from .redact import redact
 
 
 def quote_setting(value: Any) -> str:
@@ -61,6 +62,19 @@ def render(folder: Path, template: str, values: Mapping[str, Any]) -> str:
             why=f"templates/{template}:{_line(error)}: {error}",
             fix="define it in the environment's file, or take it out of the template",
         ) from error
+
+
+def page(folder: Path, template: str, values: Mapping[str, Any]) -> str:
+    """Render an HTML page of ours: in every value secrets are masked, and then it is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: redact(value) if type(value) is str else value,
+    )
+    return environment.get_template(template).render(values)
 
 
 def _line(error: Exception) -> int:

@@ -67,4 +67,13 @@ def grant(ctx: pg.Context, role: str = "", apply: bool = False) -> pg.Answer:
 )
 def history(ctx: pg.Context, check: str = "", since: str = "7d") -> pg.Answer:
     """Show what came and went, trends and forecasts."""
-    return pg.health.history(ctx, check, since)
+    return pg.health.look_back(ctx, check, since)
+
+
+@pg.task(
+    example="inv health.report --env=production --output=report.html",
+    help={"output": "the file, or - for stdout (default: health-report.html in the state folder)"},
+)
+def report(ctx: pg.Context, output: str = "") -> pg.Answer:
+    """Write a report as one HTML file, with plots."""
+    return pg.health.write_report(ctx, output)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..plan import Applied, Planned
     from ..view import Answer
     from .history import History, Place
+    from .page import Written
     from .past import Looked
 
 COSTS = ("quick", "standard", "deep")
@@ -180,14 +181,25 @@ def list_checks(ctx: Context) -> Listed:
     )
 
 
-def history(ctx: Context, check: str = "", since: str = "7d") -> Looked:
+def look_back(ctx: Context, check: str = "", since: str = "7d") -> Looked:
     """Return what was found and measured since a while ago (``12h``, ``7d``), of all checks or of one.
 
     Raises UsageError for an unknown check or a length of time that is none.
     """
-    from .past import look_back
+    from .past import look
 
-    return look_back(ctx, every(ctx), check, since)
+    return look(ctx, every(ctx), check, since)
+
+
+def write_report(ctx: Context, output: str = "") -> Written:
+    """Run the standard checks and write what they found as one HTML file.
+
+    *output*: its path, or ``-``; by default ``health-report.html`` in the state folder. Raises as :func:`check`, and
+    CohesionError where it cannot be written.
+    """
+    from .page import write
+
+    return write(ctx, check(ctx), every(ctx), output)
 
 
 __all__ = [
@@ -198,8 +210,9 @@ __all__ = [
     "check",
     "check_of",
     "explain",
-    "history",
     "judge",
     "list_checks",
+    "look_back",
     "rebase",
+    "write_report",
 ]

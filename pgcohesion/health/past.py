@@ -155,7 +155,7 @@ def seconds(text: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
-def look_back(ctx: Context, every: Iterable[Check], check: str = "", since: str = "7d") -> Looked:
+def look(ctx: Context, every: Iterable[Check], check: str = "", since: str = "7d") -> Looked:
     """Return the past of an environment; of one *check*, also that of its objects. Raises UsageError."""
     now = time.time()
     start = max(0.0, now - seconds(since))
