@@ -77,3 +77,16 @@ def history(ctx: pg.Context, check: str = "", since: str = "7d") -> pg.Answer:
 def report(ctx: pg.Context, output: str = "") -> pg.Answer:
     """Write a report as one HTML file, with plots."""
     return pg.health.write_report(ctx, output)
+
+
+@pg.task(
+    example="inv health.serve --env=production --port=9187",
+    help={
+        "port": "where to listen (0: any that is free)",
+        "interval": "seconds between two runs of the quick checks",
+        "host": "the address to listen at; any but this machine's own needs [health.serve] token",
+    },
+)
+def serve(ctx: pg.Context, port: int = 9187, interval: float = 15, host: str = "127.0.0.1") -> pg.Answer:
+    """Serve metrics, liveness, readiness and a live page."""
+    return pg.health.serve(ctx, port, interval, host)

@@ -274,6 +274,15 @@ class CustomCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     examples: list[dict[str, Any]] = []
 
 
+class Serve(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health.serve]``: *token* is what readers must show (Bearer, or the password of Basic).
+
+    Without one, only this machine is served.
+    """
+
+    token: SecretRef | None = None
+
+
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[health]``. *timeout* in seconds, for a whole run; a statement gets half of it.
 
@@ -292,6 +301,7 @@ class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: dict[str, Limits] = {}
     ignore: list[Ignore] = []
     timeout: float = 10
+    serve: Serve = field(default_factory=Serve)
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

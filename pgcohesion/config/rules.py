@@ -24,6 +24,8 @@ def consistent(config: Config) -> Iterator[Found]:
     yield from _targets(config)
     yield from _connections(config)
     yield from _ignored(config)
+    if config.health.serve.token is not None:
+        yield from _secret(config.health.serve.token, ("health", "serve", "token"))
 
 
 def _server(config: Config) -> Iterator[Found]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .history import History, Place
     from .page import Written
     from .past import Looked
+    from .serving import Served
 
 COSTS = ("quick", "standard", "deep")
 FINGERPRINT = re.compile("[0-9a-f]{10}")
@@ -191,6 +192,19 @@ def look_back(ctx: Context, check: str = "", since: str = "7d") -> Looked:
     return look(ctx, every(ctx), check, since)
 
 
+def serve(ctx: Context, port: int = 9187, interval: float = 15, host: str = "127.0.0.1") -> Served:
+    """Serve what the checks find, which run every *interval* seconds, until SIGTERM or Ctrl-C.
+
+    Raises UsageError for a port, a host or an interval that cannot be; what else as :func:`.serving.serve`.
+    """
+    from .probing import Prober
+    from .serving import serve
+
+    if not interval >= 1:
+        raise UsageError(f"`--interval {interval:g}` is less than a second", fix="--interval 15")
+    return serve(ctx, Prober(ctx, lambda profile: check(ctx, profile=profile), interval), every(ctx), host, port)
+
+
 def write_report(ctx: Context, output: str = "") -> Written:
     """Run the standard checks and write what they found as one HTML file.
 
@@ -214,5 +228,6 @@ __all__ = [
     "list_checks",
     "look_back",
     "rebase",
+    "serve",
     "write_report",
 ]

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..errors import CohesionError
 from ..view import Answer, Grade, Line, View, count, moment, span
 from . import charts
-from .changes import SEVERITY, Changes
+from .changes import SEVERITY, Changes, compare
 from .curves import Curve, curves
 from .facts import Facts, read
 from .forecast import DAY
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "pages"
 SIGNS = {"fail": "✕", "warn": "!", "unknown": "?", "skipped": "-", "info": "i", "ok": "✓"}
 BAD = (Grade.WARN, Grade.FAIL)
+HOUR = 3600.0
 SHOWN_BACK = 7 * DAY
 MOST_CHARTS = 12
 FIRST = ("connections", "wraparound", "disk", "transactions", "replication_lag", "wal_size", "availability")
@@ -45,15 +47,14 @@ BOX = {
 
 
 class Material(Struct, frozen=True):
-    """What a page is made of. *trouble*: why *report* is not of now; *refresh*: seconds, where it is served live."""
+    """What a page is made of. *refresh*: seconds, where it is served live."""
 
     report: Report
     checks: Mapping[str, Check]
     facts: Facts
     hosts: tuple[tuple[str, str], ...] = ()
     curves: tuple[Curve, ...] = ()
-    trouble: str = ""
-    refresh: int = 0
+    refresh: float = 0
 
 
 class Written(Answer, frozen=True):
@@ -80,7 +81,7 @@ def write(ctx: Context, report: Report, checks: Iterable[Check], output: str = "
 
     Raises CohesionError where the file cannot be written.
     """
-    text = render(gathered(ctx, report, checks))
+    text = render(gathered(ctx, report, checks, read(ctx)))
     if output == "-":
         return Written(report, "", text)
     path = Path(output).expanduser() if output else ctx.state / "health-report.html"
@@ -105,22 +106,19 @@ def _replace(path: Path, content: bytes) -> None:
         aside.unlink(missing_ok=True)
 
 
-def gathered(ctx: Context, report: Report, checks: Iterable[Check], facts: Facts | None = None) -> Material:
-    """Return *report* with what else its page shows; *facts* are read where they are not given."""
+def gathered(ctx: Context, report: Report, checks: Iterable[Check], facts: Facts, refresh: float = 0) -> Material:
+    """Return *report* with what else its page shows; a live one compares with what was an hour ago."""
     every = {check.id: check for check in checks}
-    hosts = tuple((name, host.role) for name, host in ctx.config.hosts.items())
-    facts = facts or read(ctx)
-    return Material(report, every, facts, hosts or ((ctx.host, "primary"),), past(ctx, every, report))
-
-
-def past(ctx: Context, checks: Mapping[str, Check], report: Report) -> tuple[Curve, ...]:
-    """Return the curves that are worth a plot, the most important first."""
-    limits = {name: Limits.of(check, ctx.config.health.limits.get(name)) for name, check in checks.items()}
+    hosts = tuple((name, host.role) for name, host in ctx.config.hosts.items()) or ((ctx.host, "primary"),)
+    limits = {name: Limits.of(check, ctx.config.health.limits.get(name)) for name, check in every.items()}
+    found: list[Curve] = []
     with kept(ctx) as history:
-        if history is None:
-            return ()
-        found = list(curves(history, checks.values(), limits, report.at - SHOWN_BACK))
-    return chosen(found, report)
+        if history:
+            found = list(curves(history, every.values(), limits, report.at - SHOWN_BACK))
+        if history and refresh:
+            changes = compare(history, report.results, report.at - HOUR) or report.changes
+            report = replace(report, changes=changes)
+    return Material(report, every, facts, hosts, chosen(found, report), refresh)
 
 
 def chosen(found: Iterable[Curve], report: Report) -> tuple[Curve, ...]:
@@ -184,8 +182,7 @@ def values(made: Material) -> dict[str, Any]:
         "title": "PostgreSQL health",
         "at": _time(report.at),
         "zone": datetime.now().astimezone().strftime("%Z"),
-        "refresh": made.refresh,
-        "trouble": made.trouble,
+        "refresh": f"{made.refresh:g}" if made.refresh else "",
         "sections": list(_sections(bad, drawn, unjudged, rest)),
         "findings": [_article(one, made.checks.get(one.check), report.changes) for one in bad],
         "changes": _changes(report),
@@ -245,7 +242,7 @@ def _article(finding: Finding, check: Check | None, changes: Changes | None) -> 
         "fingerprint": finding.fingerprint,
         "state": changes.state(finding) if changes else "",
         "title": check.title if check else "",
-        "why": check.why if check else "",
+        "why": check.why if check else finding.why,
         "facts": [(name, value) for name, value in facts if value],
         "undo": finding.undo,
     }

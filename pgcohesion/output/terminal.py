@@ -56,10 +56,7 @@ class Output:
     def answer(self, env: str, task: str, answer: Answer) -> None:
         """Print what the task returned."""
         if self.json:
-            result = answer.as_dict()
-            error = {"error": result.pop("error")} if "error" in result else {}
-            ok = not (answer.failed or error)
-            lines: Iterable[str] = [self._document(env, task, ok=ok, **error, result=result)]
+            lines: Iterable[str] = [self.document(env, task, answer)]
         else:
             lines = text.view(answer.view(), env, self._paint, terminal=self.stdout.isatty())
         self._print(self.stdout, lines, masked=not answer.reveals)
@@ -72,6 +69,13 @@ class Output:
         with contextlib.suppress(OSError):
             self.stdout.flush()
         self._print(self.stderr, text.error(error, self._paint_err))
+
+    @classmethod
+    def document(cls, env: str, task: str, answer: Answer) -> str:
+        """Return what ``--json`` prints of an answer; secrets are still in it."""
+        result = answer.as_dict()
+        error = {"error": result.pop("error")} if "error" in result else {}
+        return cls._document(env, task, ok=not (answer.failed or error), **error, result=result)
 
     @staticmethod
     def _document(env: str, task: str, **fields: Any) -> str:
