@@ -94,11 +94,12 @@ def chart(curve: Curve) -> Chart:
     points = [part for part in thinned(curve.points, COLUMNS) if part]
     ahead = _ahead(curve)
     frame = _frame(curve, [value for _, value in (*points, *ahead)], ahead[-1][0] if ahead else curve.points[-1][0])
+    words = {curve.shown(value): frame.height(value) for value in _values(frame, curve.unit)}  # each word once
     segments = [[frame.place(point) for point in part] for part in _unbroken(points)]
     return Chart(
         curve,
         tuple(Tick(frame.place((at, frame.low))[0], text) for at, text in _times(frame.start, frame.end)),
-        tuple(Tick(frame.height(value), curve.shown(value)) for value in _values(frame, curve.unit)),
+        tuple(Tick(at, text) for text, at in words.items()),
         tuple(_path(part) for part in segments if len(part) > 1),
         tuple(part[0] for part in segments if len(part) == 1),
         tuple(_levels(curve, frame)),
@@ -185,7 +186,8 @@ def _times(start: float, end: float) -> Iterator[tuple[float, str]]:
     """Yield round moments of local time, and their words."""
     step = next((step for step in TIMES if step >= (end - start) / MOST_TICKS), 365 * DAY)
     offset = (datetime.fromtimestamp(start).astimezone().utcoffset() or timedelta()).total_seconds()
-    form = "%H:%M" if step < DAY and end - start <= DAY else "%d %b %H:%M" if step < DAY else "%d %b"
+    clock = "%H:%M:%S" if step < 60 else "%H:%M"
+    form = "%d %b" if step >= DAY else clock if end - start <= DAY else f"%d %b {clock}"
     at = ceil((start + offset) / step) * step - offset
     while at <= end:
         yield at, datetime.fromtimestamp(at).astimezone().strftime(form)

@@ -111,8 +111,9 @@ def thinned(points: Iterable[Point], columns: int) -> list[Point | None]:
 
 
 def sparkline(points: Iterable[Point], columns: int = WIDTH) -> str:
-    """Return the shape of a curve in a line of text, from its lowest value to its highest."""
-    parts = thinned(points, columns)
+    """Return the shape of a curve in a line of text, from its lowest value to its highest; a few points as they are."""
+    points = list(points)
+    parts = thinned(points, columns) if len(points) > columns else points
     values = [part[1] for part in parts if part]
     low, extent = min(values), max(values) - min(values)
     levels = (None if part is None else (part[1] - low) / extent if extent else 0 for part in parts)

@@ -48,7 +48,7 @@ class Episode(Struct, frozen=True):
 
 
 class Looked(Answer, frozen=True):
-    """The past of an environment since *since* (epoch seconds)."""
+    """The past of an environment since *since* (epoch seconds), of one check where *only* names it."""
 
     env: str
     now: float
@@ -56,6 +56,7 @@ class Looked(Answer, frozen=True):
     runs: tuple[Past, ...]
     episodes: tuple[Episode, ...]
     curves: tuple[Curve, ...]
+    only: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return times in UTC; a curve has at most MOST_POINTS points."""
@@ -73,7 +74,10 @@ class Looked(Answer, frozen=True):
         """Return the trends, then what came and went, the latest last."""
         shown = self.episodes[-MOST_EPISODES:]
         left = len(self.episodes) - len(shown)
-        blocks: list[Line | Table] = [Table(_HEADER, tuple(_row(c) for c in self.curves))] if self.curves else []
+        moving = [one for one in self.curves if self.only or min(one.values) < max(one.values)]
+        still = len(self.curves) - len(moving)
+        blocks: list[Line | Table] = [Table(_HEADER, tuple(_row(curve) for curve in moving))] if moving else []
+        blocks += [Line(f"{count(still, 'measure')} did not move")] if still else []
         blocks += [Line(f"{curve.name}: {curve.forecast}") for curve in self.curves if curve.forecast]
         blocks += [Line(f"{left} earlier findings are in --json")] if left else []
         blocks += [_line(one, self.now) for one in shown]
@@ -169,9 +173,8 @@ def look(ctx: Context, every: Iterable[Check], check: str = "", since: str = "7d
             runs = [run for run in runs if check in run.checks]
         found = episodes(runs, ((run.id, history.findings(run.id)) for run in runs))
         lines = _curves(ctx, history, checks, check, start)
-        return Looked(
-            ctx.env, now, start, tuple(runs), tuple(one for one in found if check in ("", one.finding.check)), lines
-        )
+        found = [one for one in found if check in ("", one.finding.check)]
+        return Looked(ctx.env, now, start, tuple(runs), tuple(found), lines, check)
 
 
 def _known(check: str, known: set[str]) -> None:

@@ -23,7 +23,7 @@ def shown(value: float | None, unit: str) -> str:
     if value is None:
         return ""
     if unit == "share":
-        return f"{value * 100:.3g} %" if abs(value) < 1 else f"{value * 100:,.0f} %"
+        return _percent(value * 100)
     if unit == "bytes":
         return size(value)
     if unit == "seconds":
@@ -32,7 +32,13 @@ def shown(value: float | None, unit: str) -> str:
     return f"{number} {unit}".rstrip()
 
 
+def _percent(value: float) -> str:
+    if 0 < abs(value) < 0.01:
+        return "< 0.01 %"
+    return f"{value:.3g} %" if abs(value) < 100 else f"{value:,.0f} %"
+
+
 def _span(seconds: float) -> str:
     if 0 < abs(seconds) < 1:
         return f"{seconds * 1000:.3g} ms"
-    return f"-{span(-seconds)}" if seconds < 0 else span(seconds)
+    return "0 s" if not seconds else f"-{span(-seconds)}" if seconds < 0 else span(seconds)

@@ -78,7 +78,8 @@ def test_what_is_none(text: str) -> None:
 
 def test_sparklines() -> None:
     assert sparkline([(float(n), float(n)) for n in range(8)], 8) == "▁▂▃▄▅▆▇█"
-    assert sparkline([(0.0, 5.0), (9.0, 5.0)], 4) == "▁  ▁"
+    assert sparkline([(0.0, 5.0), (9.0, 5.0)], 4) == "▁▁"
+    assert sparkline([(0.0, 1.0), (0.1, 1.0), (0.2, 1.0), (9.0, 5.0)], 3) == "▁ █"
     assert thinned([(0.0, 1.0), (1.0, 9.0), (1.5, 2.0), (10.0, 3.0)], 2) == [(1.0, 2.0), (10.0, 3.0)]
 
 
@@ -121,7 +122,8 @@ def test_the_answer(history: History) -> None:
     answer = Looked("test", NOW, NOW - 7 * DAY, tuple(runs), tuple(found), tuple(curves(history, [], {}, 0)))
     view = answer.view()
     assert view.verdict == "169 runs in 7 d: 169 warn; 1 finding, 1 still there"
-    (line,) = (block for block in view.blocks if isinstance(block, Line))
+    still, line = (block for block in view.blocks if isinstance(block, Line))
+    assert still.text == "1 measure did not move"
     assert line.text.startswith("sequences: chanuka: ")
     assert line.details[0].startswith("at least since ")
     document = answer.as_dict()
@@ -147,7 +149,8 @@ def test_units_come_from_the_words_of_the_title() -> None:
         (0.734, "share", "73.4 %"),
         (1.2, "share", "120 %"),
         (0.0042, "seconds", "4.2 ms"),
-        (0.0, "seconds", "0.0 s"),
+        (0.0, "seconds", "0 s"),
+        (0.00002, "share", "< 0.01 %"),
         (90.0, "seconds", "90 s"),
         (-7200.0, "seconds", "-2 h"),
         (1536.0, "bytes", "1.5 KiB"),
