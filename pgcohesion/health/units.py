@@ -29,7 +29,7 @@ def shown(value: float | None, unit: str) -> str:
     if unit == "seconds":
         return _span(value)
     number = f"{value:,.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
-    return f"{number} {unit}".rstrip()
+    return f"{number} {unit[:-1] if number == '1' else unit}".rstrip()
 
 
 def _percent(value: float) -> str:

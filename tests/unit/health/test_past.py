@@ -155,6 +155,7 @@ def test_units_come_from_the_words_of_the_title() -> None:
         (-7200.0, "seconds", "-2 h"),
         (1536.0, "bytes", "1.5 KiB"),
         (1e6, "transactions", "1,000,000 transactions"),
+        (1.0, "rows", "1 row"),
         (2.5, "", "2.5"),
         (None, "bytes", ""),
     ],
