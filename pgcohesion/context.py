@@ -145,9 +145,9 @@ class Context:
 
     @cached_property
     def watched(self) -> Database:
-        """The databases as health looks at them: by ``[health] url``, or as ``[health] role``, or as superuser."""
+        """The databases as health sees them: the primary's by ``[health] url``, or as ``[health] role``, or as ever."""
         config = self.config.health
-        if config.url is None:
+        if config.url is None or self.host != self.config.primary[0]:
             return self.db.as_role(config.role) if config.role else self.db
         from .connections import Database
         from .conninfo import parse

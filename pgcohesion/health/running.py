@@ -100,7 +100,7 @@ class Look:
     # --- a server ---------------------------------------------------------------------------------------------
 
     def _server(self, ctx: Context, host: str) -> Iterator[Finding]:
-        if ctx.config.health.url is None:
+        if host or ctx.config.health.url is None:
             ctx.running()
         with ctx.watched.within(self.deadline - time.monotonic()):
             yield from self._first(ctx, host)

@@ -219,7 +219,7 @@ def test_what_a_monitoring_role_may_not_see_is_skipped_not_failed(ctx: Context, 
     ctx.db.execute("CREATE ROLE watcher LOGIN PASSWORD 'watcher-pw' IN ROLE pg_monitor")
     ctx.db.execute("GRANT CONNECT ON DATABASE chanuka TO watcher")
     try:
-        with opened(shared, 'health.databases=["chanuka"]') as context:
+        with opened(shared, "health.databases=chanuka") as context:
             given = context.server.parameters()
             context.server.parameters = lambda: {**given, "user": "watcher", "password": "watcher-pw"}  # type: ignore[method-assign]
             report = health.check(context, remember=False)

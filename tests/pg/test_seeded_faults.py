@@ -65,7 +65,7 @@ def staged(server: Server, sets: Sequence[str]) -> Iterator[Stage]:
         only = (
             f"databases.{clone.name}.owner=chanuka_owner",
             f"application.database={clone.name}",
-            f'health.databases=["{clone.name}"]',
+            f"health.databases={clone.name}",
             "health.timeout=60",
         )
         ctx = open_context("test", root=server.project.root, options=Options(env="test", set=(*only, *sets)))
