@@ -90,3 +90,26 @@ def report(ctx: pg.Context, output: str = "") -> pg.Answer:
 def serve(ctx: pg.Context, port: int = 9187, interval: float = 15, host: str = "127.0.0.1") -> pg.Answer:
     """Serve metrics, liveness, readiness and a live page."""
     return pg.health.serve(ctx, port, interval, host)
+
+
+@pg.task(
+    changes=True,
+    example="inv health.heal --env=staging",
+    help={
+        "apply": "do it; without, it is only planned",
+        "check": "findings of this check only",
+        "object": "this object only",
+        "history": "show what was healed so far",
+        "reset": "let it work again after two failures",
+    },
+)
+def heal(
+    ctx: pg.Context,
+    apply: bool = False,
+    check: str = "",
+    object: str = "",  # noqa: A002  (the option's name)
+    history: bool = False,
+    reset: bool = False,
+) -> pg.Answer:
+    """Plan what mends the findings, or do it with --apply."""
+    return pg.health.mend(ctx, apply=apply, check=check, object=object, past=history, reset=reset)

@@ -283,6 +283,26 @@ class Serve(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token: SecretRef | None = None
 
 
+class Heal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health.heal]``: what ``inv health.heal --apply`` may do by itself.
+
+    *allow* names the remedies beside ANALYZE. *idle_age* in seconds, *largest* in bytes. *spare* are applications whose
+    sessions are never ended; *prepared* and *slots* patterns of what may be given up. *window* are the hours of heavy
+    work, such as ``Sun 02:00-05:00 Europe/Berlin``.
+    """
+
+    enabled: bool = True
+    allow: list[str] = []
+    per_run: int = 3
+    per_hour: int = 10
+    idle_age: float = 300
+    largest: float = 10 * 1024**3
+    spare: list[str] = []
+    prepared: list[str] = []
+    slots: list[str] = []
+    window: str = ""
+
+
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[health]``. *timeout* in seconds, for a whole run; a statement gets half of it.
 
@@ -302,6 +322,7 @@ class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ignore: list[Ignore] = []
     timeout: float = 10
     serve: Serve = field(default_factory=Serve)
+    heal: Heal = field(default_factory=Heal)
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

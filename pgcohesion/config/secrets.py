@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -79,9 +81,11 @@ def _missing(key: str, ref: SecretRef, why: str, fix: str) -> ConfigError:
 
 def generate(path: Path) -> Secret:
     """Write a new random secret to *path* (mode 0600) unless it exists, and return what stands there."""
+    with suppress(FileNotFoundError):
+        return Secret(path.read_text("utf-8").removesuffix("\n"))
     path.parent.mkdir(parents=True, exist_ok=True)
     value = secrets.token_urlsafe(24)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(value + "\n")

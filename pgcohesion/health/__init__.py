@@ -95,6 +95,26 @@ def grant(ctx: Context, role: str = "", *, apply: bool = False) -> Answer:
     return ctx.apply(missing) if apply else Granted(missing)
 
 
+def mend(
+    ctx: Context,
+    *,
+    apply: bool = False,
+    check: str = "",
+    object: str = "",  # noqa: A002  (what a finding calls it)
+    past: bool = False,
+    reset: bool = False,
+) -> Answer:
+    """Plan what mends the findings that may be mended by itself; with *apply* do it.
+
+    *past*: return what was done so far; *reset*: let it work again after two failures.
+    """
+    from . import healing
+
+    if past or reset:
+        return healing.reset(ctx) if reset else healing.audit(ctx)
+    return healing.heal(ctx, apply=apply, check=check, object=object)
+
+
 def rebase(ctx: Context) -> Planned | Applied:
     """Make what is found now the baseline: from then on it is info, until it gets worse."""
     from .baseline import plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,14 @@ def test_a_generated_secret_is_made_once_and_private(tmp_path: Path) -> None:
     assert generate(path) == first
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_threads_that_make_a_secret_at_once_get_the_same(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as crew:
+        for turn in range(50):
+            made = set(crew.map(lambda _, turn=turn: generate(tmp_path / str(turn)).reveal(), range(16)))
+            assert len(made) == 1
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 @pytest.mark.parametrize(
