@@ -181,6 +181,13 @@ def test_secrets_come_from_env_file_and_command(tmp_path: Path) -> None:
             value(**ref)
 
 
+def test_threads_that_generate_a_secret_get_the_same_one(tmp_path: Path) -> None:
+    for number in range(50):
+        with ThreadPoolExecutor(8) as crew:
+            made = list(crew.map(generate, [tmp_path / f"{number}"] * 8))
+        assert set(made) == {made[0]}
+
+
 def test_a_generated_secret_is_made_once_and_private(tmp_path: Path) -> None:
     path = tmp_path / "sub" / "pw"
     first = generate(path)
