@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ from .server import State
 
 if TYPE_CHECKING:
     from .config import SecretRef
+    from .config.model import Host
     from .connections import Database
     from .output import Output
     from .output.logs import Log
@@ -65,6 +67,7 @@ class Context:
         self.started = time.monotonic()
         self._runner, self._server = runner, server
         self._database: Database | None = None
+        self._opening = RLock()  # several threads may ask for the same part first
         self._host = host
         self._others: dict[str, Context] = {}
 
@@ -90,6 +93,15 @@ class Context:
         """The git-ignored folder of this environment's state."""
         return self.root / ".pgcohesion" / self.env
 
+    @property
+    def backup_folder(self) -> str:
+        """Where backups lie on the primary, as ``[backup] folder`` says, or where they do without it."""
+        named = self.config.backup.folder
+        if self.config.postgresql.source == "embedded":
+            folder = self.root / Path(named).expanduser() if named else self.state / "backups"
+            return str(folder.absolute())
+        return named or f"/var/backups/pgcohesion/{self.config.postgresql.cluster}"
+
     def remaining(self) -> float | None:
         """Return the seconds that `--timeout` leaves, or None without one."""
         if self.options.timeout is None:
@@ -99,49 +111,55 @@ class Context:
     @property
     def runner(self) -> Runner:
         """The host's runner."""
-        if self._runner is None:
-            name = self.host
-            host = self.config.hosts.get(name) or self.config.primary[1]
-            if host.ssh is None:
-                self._runner = Local()
-            else:
-                from .runner.ssh import SSH
+        with self._opening:
+            if self._runner is None:
+                self._runner = self.reach(self.host, self.config.hosts.get(self.host) or self.config.primary[1])
+            return self._runner
 
-                key = f"hosts.{name}.sudo_password"
-                self._runner = SSH(
-                    name,
-                    host,
-                    self.config.ssh,
-                    root=self.root,
-                    remaining=self.remaining,
-                    opening=self.output.note,
-                    password=lambda: self.secret(host.sudo_password, key) if host.sudo_password else None,
-                )
-        return self._runner
+    def reach(self, name: str, host: Host) -> Runner:
+        """Return a new runner of a machine; whoever asks for it closes it."""
+        if host.ssh is None:
+            return Local()
+        from .runner.ssh import SSH
+
+        key = f"hosts.{name}.sudo_password"
+        return SSH(
+            name,
+            host,
+            self.config.ssh,
+            root=self.root,
+            remaining=self.remaining,
+            opening=self.output.note,
+            password=lambda: self.secret(host.sudo_password, key) if host.sudo_password else None,
+        )
 
     @property
     def server(self) -> Server:
         """The environment's PostgreSQL."""
-        if self._server is None:
-            if self.config.postgresql.source == "packages":
-                from .server.packaged import Packaged
+        with self._opening:
+            if self._server is None:
+                if self.config.postgresql.source == "packages":
+                    from .server.packaged import Packaged
 
-                self._server = Packaged(self.runner, self.env, self.config.postgresql)
-            else:
-                from .server.embedded import Embedded
+                    self._server = Packaged(self.runner, self.env, self.config.postgresql)
+                else:
+                    from .server.embedded import Embedded
 
-                self._server = Embedded(self.root, self.env, self.state, self.config.postgresql)
-        return self._server
+                    self._server = Embedded(self.root, self.env, self.state, self.config.postgresql)
+            return self._server
 
     @property
     def db(self) -> Database:
         """The environment's databases, as superuser."""
-        if self._database is None:
-            from .connections import Database
+        with self._opening:
+            if self._database is None:
+                from .connections import Database
 
-            name = f"pgcohesion {self.task}".strip()
-            self._database = Database(self.server.parameters, self.config.main_database, name, self.server.complaint)
-        return self._database
+                name = f"pgcohesion {self.task}".strip()
+                self._database = Database(
+                    self.server.parameters, self.config.main_database, name, self.server.complaint
+                )
+            return self._database
 
     @cached_property
     def watched(self) -> Database:

@@ -8,7 +8,6 @@ import re
 import tarfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, to_builtins
@@ -22,7 +21,7 @@ from .shell import Place
 if TYPE_CHECKING:
     from ..context import Context
 
-ON_HOSTS = "/var/backups/pgcohesion"
+
 SUM = re.compile(rf"^\./([^/]+)/SHA256SUMS:([0-9a-f]{{64}}) [ *]{re.escape(MANIFEST)}$", re.MULTILINE)
 
 
@@ -51,16 +50,14 @@ class Catalog(Struct, frozen=True):
 
 def place(ctx: Context) -> Place:
     """Return where the backups of an environment lie. Raises ConfigError for a relative path on a host."""
-    named = ctx.config.backup.folder
     if ctx.config.postgresql.source == "embedded":
-        folder = ctx.root / Path(named).expanduser() if named else ctx.state / "backups"
-        return Place(str(folder.absolute()), None)
-    folder_there = named or f"{ON_HOSTS}/{ctx.config.postgresql.cluster}"
+        return Place(ctx.backup_folder, None)
+    folder_there = ctx.backup_folder
     if not folder_there.startswith("/"):
         raise ConfigError(
             f"backup.folder `{folder_there}` is no absolute path",
             why=f"it is a folder of the host {ctx.host}",
-            fix=f'backup.folder = "{ON_HOSTS}/{ctx.config.postgresql.cluster}"',
+            fix=f'backup.folder = "/var/backups/pgcohesion/{ctx.config.postgresql.cluster}"',
         )
     return Place(folder_there.rstrip("/"), ctx.server.user)
 

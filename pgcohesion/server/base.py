@@ -44,6 +44,9 @@ class Server(Protocol):
     def folder(self) -> str:
         """Return the folder of postgresql.conf and pg_hba.conf."""
 
+    def data_folder(self) -> str:
+        """Return the folder of the data."""
+
     def configuration_test(self) -> list[str]:
         """Return the command that parses the configuration files as they are on disk, and fails with complaints."""
 

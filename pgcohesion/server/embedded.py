@@ -55,6 +55,10 @@ class Embedded:
         """Return the data folder: the configuration files lie in it."""
         return str(self.data)
 
+    def data_folder(self) -> str:
+        """Return the folder of the data."""
+        return str(self.data)
+
     def configuration_test(self) -> list[str]:
         """Return the command that parses the configuration files."""
         return [self.tool("postgres"), "-D", str(self.data), "-C", "data_directory"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 from ..config.model import PostgreSQL
 from ..connections.relay import Relay
 from ..errors import NotStarted, ServerDown
@@ -26,6 +28,7 @@ class Packaged:
     def __init__(self, runner: Runner, env: str, config: PostgreSQL) -> None:
         self.runner, self.env, self.config = runner, env, config
         self._relays: dict[bool, Relay] = {}
+        self._opening = Lock()
 
     @property
     def unit(self) -> str:
@@ -109,10 +112,11 @@ class Packaged:
         return relay.host, relay.port
 
     def _relay(self, *, tcp: bool) -> Relay:
-        if tcp not in self._relays:
-            target = f"127.0.0.1:{self.port}" if tcp else f"/var/run/postgresql/.s.PGSQL.{self.port}"
-            self._relays[tcp] = Relay(self.runner, target, user=None if tcp else OS_USER, tcp=tcp)
-        return self._relays[tcp]
+        with self._opening:
+            if tcp not in self._relays:
+                target = f"127.0.0.1:{self.port}" if tcp else f"/var/run/postgresql/.s.PGSQL.{self.port}"
+                self._relays[tcp] = Relay(self.runner, target, user=None if tcp else OS_USER, tcp=tcp)
+            return self._relays[tcp]
 
     def complaint(self) -> str:
         """Return what a relay's end on the host said last."""
