@@ -303,6 +303,35 @@ class Heal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     window: str = ""
 
 
+class Backups(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health.backups.NAME]``: whose backups are judged. *stanza*: pgBackRest's, or Barman's server (default: NAME).
+
+    *command* is the engine with its options; it runs as *user* on the primary, or where *ssh* leads. *keep*: how many
+    full backups are wanted at the least. *verified* is a file that a restore test touches.
+    """
+
+    engine: Literal["pgbackrest", "barman", "wal-g", "pgcohesion"]
+    stanza: str | None = None
+    command: list[str] = []
+    user: str | None = None
+    ssh: str | None = None
+    keep: int | None = None
+    verified: str | None = None
+
+
+class Pooler(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health.pooler]``: PgBouncer's console, as a *user* of its ``stats_users`` or ``admin_users``.
+
+    Without *host*: on the primary itself, reached through its shell.
+    """
+
+    host: str | None = None
+    port: int = 6432
+    user: str = "pgbouncer"
+    password: SecretRef | None = None
+    sslmode: str = "prefer"
+
+
 class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[health]``. *timeout* in seconds, for a whole run; a statement gets half of it.
 
@@ -320,6 +349,8 @@ class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     disabled: list[str] = []
     limits: dict[str, Limits] = {}
     ignore: list[Ignore] = []
+    backups: dict[str, Backups] = {}
+    pooler: Pooler | None = None
     timeout: float = 10
     serve: Serve = field(default_factory=Serve)
     heal: Heal = field(default_factory=Heal)

@@ -26,6 +26,7 @@ def consistent(config: Config) -> Iterator[Found]:
     yield from _ignored(config)
     if config.health.serve.token is not None:
         yield from _secret(config.health.serve.token, ("health", "serve", "token"))
+    yield from _health(config)
 
 
 def _server(config: Config) -> Iterator[Found]:
@@ -142,3 +143,18 @@ def _ignored(config: Config) -> Iterator[Found]:
                 date.fromisoformat(rule.until)
             except ValueError:
                 yield (*key, "until"), "must be a day, such as 2027-01-31"
+
+
+def _health(config: Config) -> Iterator[Found]:
+    for name, backups in config.health.backups.items():
+        key = ("health", "backups", name)
+        if backups.keep is not None and backups.keep < 1:
+            yield (*key, "keep"), "must be at least 1"
+        if backups.engine == "pgcohesion" and (backups.command or backups.stanza or backups.ssh):
+            yield (*key, "engine"), "pgcohesion's own lie where [backup] says: no command, stanza or ssh"
+    pooler = config.health.pooler
+    if pooler is not None:
+        if not 1 <= pooler.port <= 65535:
+            yield ("health", "pooler", "port"), "must be from 1 to 65535"
+        if pooler.password is not None:
+            yield from _secret(pooler.password, ("health", "pooler", "password"))
