@@ -13,8 +13,7 @@ from msgspec.structs import replace
 from ...config.model import Backups as Declared
 from ...config.model import Host
 from ...errors import CohesionError
-from ...server import State
-from . import engines
+from . import ask_if_up, engines
 from .engines import Store
 
 if TYPE_CHECKING:
@@ -61,12 +60,13 @@ class Backups(Struct, frozen=True, kw_only=True):
 def read(ctx: Context) -> list[Any] | None:
     """Return the backups of an environment as one value. An engine that cannot be asked is a problem of its own."""
     declared = ctx.config.health.backups
-    command = _archive_command(ctx)
+    command = "".join(row.command for row in ask_if_up(ctx, ARCHIVE))
     pushing = _pushing(command) if not any(one.engine != "pgcohesion" for one in declared.values()) else []
     stores = [store for name, one in declared.items() for store in _declared(ctx, name, one)]
-    if not any(one.engine == "pgcohesion" for one in declared.values()):
+    ours = ctx.config.health.url is None  # its host, too
+    if ours and not any(one.engine == "pgcohesion" for one in declared.values()):
         stores += [replace(store, declared=False) for store in _own(ctx) if store.backups]
-    if pushing:
+    if pushing and ours:
         stores += _pushed(ctx, pushing)
     return [
         Backups(
@@ -150,21 +150,6 @@ def _own(ctx: Context) -> list[Store]:
     disk, *lines = done.stdout.splitlines() if done.status == 0 else [""]
     found = engines.own(lines, ctx.env, ctx.backup_folder, list(ctx.config.databases))
     return [replace(store, same_disk=disk == "same") for store in found]
-
-
-def _archive_command(ctx: Context) -> str:
-    """Return archive_command; nothing where archiving is off or the server does not answer."""
-    try:
-        if ctx.server.state() is not State.RUNNING:
-            return ""
-        db = ctx.db.another()
-        try:
-            with db.within(ctx.config.health.timeout / 2):
-                return "".join(row.command for row in db.execute(ARCHIVE, database="postgres"))
-        finally:
-            db.close()
-    except CohesionError:
-        return ""
 
 
 def _pushing(command: str) -> list[str]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from ...errors import CohesionError
-from ...server import State
+from . import ask_if_up
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -193,7 +192,9 @@ def read(ctx: Context) -> list[Any] | None:
 
     Raises CohesionError when the host cannot be asked. A server that is down only leaves its settings unknown.
     """
-    settings = _settings(ctx)
+    if ctx.config.health.url is not None:
+        return None  # it is not ours to log in on
+    settings = next(iter(ask_if_up(ctx, SETTINGS)), None)
     data = (settings and settings.data) or ctx.server.data_folder()
     packaged = ctx.config.postgresql.source == "packages"
     certificate = (settings and settings.certificate) or ""
@@ -214,21 +215,6 @@ def read(ctx: Context) -> list[Any] | None:
             settings=settings,
         )
     ]
-
-
-def _settings(ctx: Context) -> Any:
-    """Ask the server for what only it knows; None where it does not answer: then its disk counts most."""
-    try:
-        if ctx.server.state() is not State.RUNNING:
-            return None
-        db = ctx.db.another()
-        try:
-            with db.within(ctx.config.health.timeout / 2):
-                return db.execute(SETTINGS, database="postgres")[0]
-        finally:
-            db.close()
-    except CohesionError:
-        return None
 
 
 def _folders(ctx: Context, settings: Any, data: str) -> Iterator[str]:
