@@ -16,7 +16,7 @@ from pgcohesion.opening import open_context
 from pgcohesion.view import Grade
 from tests.support import CI, Project
 
-BAD = (Grade.WARN, Grade.FAIL)
+BAD = (Grade.WARN, Grade.FAIL, Grade.UNKNOWN)
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def looking(project: Project, *sets: str) -> Iterator[Callable[[str], list[Findi
 
 
 def found(project: Project, area: str, *sets: str) -> list[tuple[str, Grade, str]]:
-    """Return check, grade and object of what is at warn or fail in an area."""
+    """Return check, grade and object of what is at warn or fail in an area, or could not be found out."""
     with looking(project, *sets) as look:
         results = [one for one in look(area) if one.grade in BAD]
     for one in results:

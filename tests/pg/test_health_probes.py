@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from pgcohesion import migrate
+from pgcohesion.context import Context
 from pgcohesion.opening import open_context
 from pgcohesion.setup import setup
 from pgcohesion.view import Grade
@@ -56,9 +60,59 @@ def test_a_disk_that_fills_and_an_open_folder(fresh: Project) -> None:
             ("availability", Grade.FAIL, "localhost"),
             ("core_dumps", Grade.WARN, str(data / "core.77")),
             ("disk_space", Grade.WARN, str(small)),
+            ("huge_pages", Grade.UNKNOWN, ""),
             ("inodes", Grade.WARN, str(small)),
+            ("memory_settings", Grade.UNKNOWN, ""),
             ("read_only_disk", Grade.FAIL, str(small)),
         ]
     finally:
         subprocess.run(["umount", small], check=True)
         ctx.close()
+
+
+# --- migrations -------------------------------------------------------------------------------------------------
+
+
+def test_migrations_that_are_late_edited_gone_or_out_of_order(fresh: Project) -> None:
+    ctx = open_context("test", root=fresh.root)
+    setup(ctx)
+    assert found(fresh, "migrations") == []
+    fresh.write("migrations/9001_more.sql", "CREATE TABLE chanuka.more (id int PRIMARY KEY);\n")
+    assert found(fresh, "migrations") == [("pending_migrations", Grade.WARN, "chanuka")]
+    ctx.apply(migrate.plan(ctx))
+    assert found(fresh, "migrations") == []  # the ledger's checksums are the files', as we read them
+
+    fresh.write("migrations/9001_more.sql", "CREATE TABLE chanuka.more (id bigint PRIMARY KEY);\n")
+    assert found(fresh, "migrations") == [("migration_drift", Grade.FAIL, "9001_more.sql")]
+    more = fresh.root / "migrations" / "9001_more.sql"
+    more.unlink()
+    assert found(fresh, "migrations") == [("migration_drift", Grade.FAIL, "9001_more.sql")]
+    more.write_bytes(b"CREATE TABLE chanuka.more (id int PRIMARY KEY);\r\n")  # a checkout on Windows is the same file
+    assert found(fresh, "migrations") == []
+
+    fresh.write("migrations/9000_late.sql", "SELECT 1;\n")
+    assert ("migration_order", Grade.FAIL, "9000_late.sql") in found(fresh, "migrations")
+    ctx.close()
+
+
+def test_a_run_of_migrations_that_never_ends(shared: Project, ctx: Context) -> None:
+    holder = psycopg.connect(**ctx.server.parameters(), dbname="chanuka")  # type: ignore[arg-type]
+    holder.execute("SELECT pg_advisory_lock(%s)", [migrate.ledger.LOCK])
+    limit = "health.limits.migration_running.warn=0.001"
+    pid = str(holder.info.backend_pid)
+    assert found(shared, "migrations", limit) == [("migration_running", Grade.WARN, pid)]
+    with looking(shared, limit) as look:
+        (fix,) = [one.fix for one in look("migrations") if one.check == "migration_running"]
+    ctx.db.execute(fix)
+    assert found(shared, "migrations", limit) == []
+    holder.close()
+
+
+def test_a_ledger_that_is_locked_holds_up_nobody(shared: Project, ctx: Context) -> None:
+    with ctx.db.transaction("chanuka") as holder:
+        holder.execute("LOCK TABLE pgcohesion.ledger IN ACCESS EXCLUSIVE MODE")
+        with looking(shared) as look:
+            started = time.monotonic()
+            results = look("migrations")
+    assert time.monotonic() - started < 2
+    assert {one.grade for one in results if one.check == "migration_drift"} == {Grade.UNKNOWN}

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CohesionError
 from ...server import State
 
 if TYPE_CHECKING:
+    from ...connections import Database
     from ...context import Context
 
+CAREFUL = """
+SELECT set_config('lock_timeout', '200ms', false) AS lock,
+       set_config('default_transaction_read_only', 'on', false) AS read_only
+"""
 
-def ask(ctx: Context, query: str, values: Mapping[str, Any] | None = None, database: str = "") -> list[Any]:
-    """Ask the server, beside whoever else does. Raises CohesionError where it does not answer."""
+
+@contextmanager
+def beside(ctx: Context, database: str = "") -> Iterator[Database]:
+    """Give a session of its own to ask the server in: others may be at work. Nothing there waits for a lock.
+
+    Raises CohesionError where the server does not answer.
+    """
     db = ctx.watched.another()
+    db.default = database or db.default
     try:
         with db.within(ctx.config.health.timeout / 2):
-            return db.execute(query, values or (), database=database or None)
+            db.execute(CAREFUL)
+            yield db
     finally:
         db.close()
 
@@ -27,6 +40,7 @@ def ask_if_up(ctx: Context, query: str) -> list[Any]:
     try:
         if ctx.config.health.url is None and ctx.server.state() is not State.RUNNING:
             return []
-        return ask(ctx, query)
+        with beside(ctx) as db:
+            return db.execute(query)
     except CohesionError:
         return []
