@@ -20,6 +20,7 @@ from .report import Explained, Listed, Report
 
 if TYPE_CHECKING:
     from ..context import Context
+    from ..orchestrator import Orchestrator
     from ..plan import Applied, Planned
     from ..view import Answer
     from .history import History, Place
@@ -113,6 +114,19 @@ def mend(
     if past or reset:
         return healing.reset(ctx) if reset else healing.audit(ctx)
     return healing.heal(ctx, apply=apply, check=check, object=object)
+
+
+def of_orchestrator(db: Orchestrator) -> list[Finding]:
+    """Return what is unhealthy in an application's own pools, breakers and replicas; no server is asked.
+
+    Limits are those of the orchestrator's environment.
+    """
+    from .registry import findings, load
+    from .sources import pools
+
+    facts, limits = [pools.of(db)], db.config.config.health.limits
+    asked = [check for check in load() if check.source == "pools"]
+    return [one for check in asked for one in findings(check, facts, Limits.of(check, limits.get(check.id)))]
 
 
 def rebase(ctx: Context) -> Planned | Applied:
@@ -247,6 +261,7 @@ __all__ = [
     "judge",
     "list_checks",
     "look_back",
+    "of_orchestrator",
     "rebase",
     "serve",
     "write_report",

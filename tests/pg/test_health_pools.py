@@ -1,0 +1,131 @@
+"""Checks of an application's own pools and breakers, and of its replicas: a real standby that pauses and promotes."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from pgcohesion import health
+from pgcohesion.application import DatabaseConfig
+from pgcohesion.config import load
+from pgcohesion.context import Context
+from pgcohesion.opening import open_context
+from pgcohesion.orchestrator import Orchestrator
+from pgcohesion.runner.local import become
+from pgcohesion.setup import setup
+from pgcohesion.view import Grade
+from tests.pg.looking import found
+from tests.pg.seeded.stage import wait_for
+from tests.support import Project, end_server, project
+
+pytestmark = pytest.mark.pg
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class Standby:
+    """A streaming standby of a project's server, on a port of its own."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx, self.port = ctx, free_port()
+        self.home = ctx.root / "standby"
+        self.data = self.home / "data"
+        self.home.mkdir()
+        if ctx.server.user:
+            shutil.chown(self.home, ctx.server.user)
+        where = ctx.server.parameters()
+        source = f"host={where['host']} port={where['port']} user=postgres password={where['password']}"
+        flags = ["-R", "-c", "fast", "--no-sync", "-d", source]
+        self._tool("pg_basebackup", "-D", str(self.data), *flags)
+        self.start()
+
+    def _tool(self, name: str, *words: str) -> None:
+        argv = become([self.ctx.server.tool(name), *words], self.ctx.server.user)
+        with (self.ctx.root / f"{name}.log").open("w") as out:  # pg_ctl's child keeps what it inherits
+            subprocess.run(argv, check=True, stdout=out, stderr=out, cwd="/", timeout=60)
+
+    def control(self, *words: str) -> None:
+        self._tool("pg_ctl", "-D", str(self.data), "-w", *words)
+
+    def start(self) -> None:
+        self.control("-o", f"-p {self.port} -k {self.home}", "-l", str(self.home / "log"), "start")
+
+    def execute(self, query: str) -> list[tuple[Any, ...]]:
+        password = self.ctx.server.parameters()["password"]
+        with psycopg.connect(
+            host=str(self.home), port=self.port, user="postgres", password=password, dbname="chanuka", autocommit=True
+        ) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    @property
+    def name(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
+@pytest.fixture(scope="module")
+def standby() -> Iterator[Standby]:
+    with project() as made:
+        path = made.root / "environments" / "test.toml"
+        path.write_text(path.read_text() + '\n[[hba]]\ntype = "local"\ndatabase = "replication"\n')
+        ctx = open_context("test", root=made.root)
+        setup(ctx)
+        running = Standby(ctx)
+        yield running
+        end_server(running.data)
+        ctx.close()
+
+
+def test_a_standby_that_pauses_stops_and_is_promoted(standby: Standby) -> None:
+    root, name = Project(standby.ctx.root), standby.name
+    declared = f"application.replicas={name}"
+    assert found(root, "orchestrator") == []  # none is declared, none is asked
+    assert found(root, "orchestrator", declared) == []
+
+    standby.execute("SELECT pg_wal_replay_pause()")
+    standby.ctx.db.execute("CREATE TABLE public.after_the_pause ()")
+    limit = "health.limits.replica_lag.warn=0.2"
+    wait_for(lambda: found(root, "orchestrator", declared, limit) == [("replica_lag", Grade.WARN, name)])
+    standby.execute("SELECT pg_wal_replay_resume()")
+    wait_for(lambda: found(root, "orchestrator", declared, limit) == [])
+    standby.ctx.db.execute("CREATE TABLE public.more ()")
+    assert found(root, "orchestrator", declared) == []  # what is on its way is no lag
+
+    standby.control("-m", "immediate", "stop")
+    assert found(root, "orchestrator", declared) == [("replica_reachable", Grade.FAIL, name)]
+    standby.start()
+    standby.control("promote")
+    assert found(root, "orchestrator", declared) == [("replica_role", Grade.FAIL, name)]
+
+
+def test_a_process_judges_its_own_pools(shared: Project) -> None:
+    sets = ("connections.max_size=1", "connections.leak_after=0.05", "monitoring.interval=0.05",
+            "features.read_replicas=true", "application.replicas=127.0.0.1:1")  # fmt: skip
+    db = Orchestrator(DatabaseConfig(load(shared.root, "test", environ={}, sets=sets)))
+
+    def troubles() -> set[tuple[str, Grade]]:
+        return {(one.check, one.grade) for one in health.of_orchestrator(db) if one.grade in (Grade.WARN, Grade.FAIL)}
+
+    manager = db.get_connection_manager()
+    manager.execute("SELECT 1")
+    wait_for(lambda: troubles() == {("breaker_open", Grade.WARN)})  # the replica that is not there
+    with manager.connection() as held:
+        held.execute("SELECT 1")
+        waiting = threading.Thread(target=manager.execute, args=["SELECT 1"])
+        waiting.start()
+        wait_for(lambda: {one for one, _ in troubles()} == {"breaker_open", "leaked_connections", "pool_waiting"})
+        (leak,) = [one for one in health.of_orchestrator(db) if one.check == "leaked_connections"]
+        assert "test_health_pools.py" in leak.object
+    waiting.join(10)
+    assert troubles() == {("breaker_open", Grade.WARN)}
+    db.close(1)
