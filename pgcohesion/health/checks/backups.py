@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from ...view import Grade, count, size, span
 from ..registry import Finding, Limits, most, probe
 
 HOUR, DAY = 3600.0, 86400.0
+of_backups = partial(probe, "backups", cost="standard")
 LONG = 6 * HOUR  # after which a backup that has not ended is taken for one that never will
 
 
@@ -20,7 +22,7 @@ def _graded(facts: Any, store: Any, finding: Finding) -> Finding:
     return replace(finding, grade=Grade.INFO) if relaxed else finding
 
 
-@probe("backups", cost="standard")
+@of_backups()
 def backups_known(rows: list[Any], limits: Limits) -> Finding:
     """Whether any backup is known at all: declared in [health.backups], made by us, or named in archive_command."""
     (facts,) = rows
@@ -36,7 +38,7 @@ def backups_known(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.WARN if facts.protected else Grade.INFO, text, fix)
 
 
-@probe("backups", warn=36, fail=72, cost="standard")
+@of_backups(warn=36, fail=72)
 def backup_age(rows: list[Any], limits: Limits) -> list[Finding]:
     """The age of the newest good backup (limits in hours); what came after it is lost, or has to be replayed from WAL.
 
@@ -59,7 +61,7 @@ def backup_age(rows: list[Any], limits: Limits) -> list[Finding]:
     return found
 
 
-@probe("backups", warn=7.5, fail=14, cost="standard")
+@of_backups(warn=7.5, fail=14)
 def full_backup_age(rows: list[Any], limits: Limits) -> list[Finding]:
     """The age of the newest full backup (limits in days): the older, the more increments or WAL a restore needs."""
     (facts,) = rows
@@ -74,7 +76,7 @@ def full_backup_age(rows: list[Any], limits: Limits) -> list[Finding]:
     return found
 
 
-@probe("backups", warn=0.2, fail=0.5, cost="standard")
+@of_backups(warn=0.2, fail=0.5)
 def backup_shrank(rows: list[Any], limits: Limits) -> list[Finding]:
     """The newest backup against the one before (limits as the share that is gone).
 
@@ -96,7 +98,7 @@ def backup_shrank(rows: list[Any], limits: Limits) -> list[Finding]:
     return found
 
 
-@probe("backups", cost="standard")
+@of_backups()
 def backups_usable(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Backups that failed, are damaged, or lack WAL that they need: nobody wants to find out while restoring.
 
@@ -117,7 +119,7 @@ def _unusable(facts: Any, store: Any) -> Iterator[Finding]:
             yield _graded(facts, store, Finding(grade, f"{backup.label} of {store.name}: {why}", fix, backup.label))
 
 
-@probe("backups", cost="standard")
+@of_backups()
 def backup_engine(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """What an engine complains of itself: a stanza that is broken, a check of Barman's that fails, no answer at all."""
     (facts,) = rows
@@ -129,7 +131,7 @@ def backup_engine(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return most(found) or Finding(Grade.OK, "the engines have no complaint")
 
 
-@probe("backups", cost="standard")
+@of_backups()
 def backup_retention(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Fewer full backups than are to be kept, or many more: then nothing expires, and the disk fills."""
     (facts,) = rows
@@ -147,7 +149,7 @@ def backup_retention(rows: list[Any], limits: Limits) -> Finding | list[Finding]
     return found or Finding(Grade.OK, "as many backups as wanted")
 
 
-@probe("backups", warn=35, fail=100, cost="standard")
+@of_backups(warn=35, fail=100)
 def backup_verified(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """When a restore was tried the last time (limits in days): a backup is good when it has been restored.
 
@@ -171,7 +173,7 @@ def backup_verified(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return found or Finding(Grade.OK, "nobody has declared restore tests")
 
 
-@probe("backups", cost="standard")
+@of_backups()
 def backup_disk(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Backups on the disk of the data: they go with it."""
     (facts,) = rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from typing import Any
 
 from ...view import Grade, count, size, span
@@ -12,9 +13,10 @@ DAY = 86400.0
 GIB = 1024**3
 HUGE = 8 * GIB  # shared_buffers from which huge pages are worth their setting up
 GROUP_OR_WORLD = 0o027  # the bits that PostgreSQL refuses at its start: it lets a group read
+on_host = partial(probe, "host", scope="host", cost="standard")
 
 
-@probe("host", scope="host", warn=0.90, fail=0.95, full=1.0)
+@on_host(warn=0.90, fail=0.95, full=1.0)
 def disk_space(rows: list[Any], limits: Limits) -> list[Finding]:
     """Space on the disks of data, WAL, tablespaces, log and backups (limits as a share).
 
@@ -33,7 +35,7 @@ def disk_space(rows: list[Any], limits: Limits) -> list[Finding]:
     return found
 
 
-@probe("host", scope="host", warn=0.90, fail=0.95, full=1.0)
+@on_host(warn=0.90, fail=0.95, full=1.0)
 def inodes(rows: list[Any], limits: Limits) -> list[Finding]:
     """Inodes of the disks (limits as a share): without one no file can be made, however much space is free."""
     found = []
@@ -48,7 +50,7 @@ def inodes(rows: list[Any], limits: Limits) -> list[Finding]:
     return found
 
 
-@probe("host", scope="host")
+@on_host()
 def read_only_disk(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Disks that are mounted read-only: the kernel does so itself after an error of the disk."""
     found = []
@@ -61,7 +63,7 @@ def read_only_disk(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return found or Finding(Grade.OK, "every disk can be written to")
 
 
-@probe("host", scope="host", warn=0.85, fail=0.95)
+@on_host(warn=0.85, fail=0.95)
 def memory(rows: list[Any], limits: Limits) -> Finding:
     """Memory in use that the kernel cannot take back (limits as a share, of the machine or of a control group).
 
@@ -79,7 +81,7 @@ def memory(rows: list[Any], limits: Limits) -> Finding:
     return limits.finding(share, f"{share:.0%} of the {size(limit)} of {what} are in use", fix=fix)
 
 
-@probe("host", scope="host", warn=0.30, fail=0.50)
+@on_host(warn=0.30, fail=0.50)
 def swap(rows: list[Any], limits: Limits) -> Finding:
     """Swap in use while memory is short (limits as a share).
 
@@ -102,13 +104,13 @@ def swap(rows: list[Any], limits: Limits) -> Finding:
     return found
 
 
-@probe("host", scope="host", warn=0.10, fail=0.30)
+@on_host(warn=0.10, fail=0.30)
 def memory_pressure(rows: list[Any], limits: Limits) -> Finding:
     """Time in which everybody waited for memory (limits as a share of the last five minutes)."""
     return _pressure(rows[0].pressure.get("memory"), limits, "memory", "vmstat 1 5  # si, so: swapping; free -m")
 
 
-@probe("host", scope="host", warn=0.40, fail=0.80)
+@on_host(warn=0.40, fail=0.80)
 def io_pressure(rows: list[Any], limits: Limits) -> Finding:
     """Time in which everybody waited for the disks (limits as a share of the last five minutes)."""
     return _pressure(rows[0].pressure.get("io"), limits, "the disks", "iostat -x 1 5  # %util, await\npidstat -d 1 5")
@@ -120,7 +122,7 @@ def _pressure(share: float | None, limits: Limits, what: str, fix: str) -> Findi
     return limits.finding(share, f"all work waited for {what} in {share:.0%} of the last 5 min", fix=fix)
 
 
-@probe("host", scope="host", warn=4, fail=16)
+@on_host(warn=4, fail=16)
 def load(rows: list[Any], limits: Limits) -> Finding:
     """Load of the last 15 minutes (limits for each processor).
 
@@ -135,7 +137,7 @@ def load(rows: list[Any], limits: Limits) -> Finding:
     )
 
 
-@probe("host", scope="host")
+@on_host()
 def oom_kills(rows: list[Any], limits: Limits) -> Finding:
     """Processes that the kernel killed for want of memory.
 
@@ -160,7 +162,7 @@ def oom_kills(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.WARN if lately else Grade.INFO, text, fix)
 
 
-@probe("host", scope="host")
+@on_host()
 def kernel_errors(rows: list[Any], limits: Limits) -> Finding:
     """Errors of disks, file systems and memory in the kernel's log: of the last day they fail, older ones warn.
 
@@ -178,7 +180,7 @@ def kernel_errors(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.FAIL if last.age < DAY else Grade.WARN, text, fix)
 
 
-@probe("host", scope="host")
+@on_host()
 def huge_pages(rows: list[Any], limits: Limits) -> Finding:
     """Huge pages: reserved ones that the server does not use are lost; a large shared_buffers is slow without."""
     (host,) = rows
@@ -198,7 +200,7 @@ def huge_pages(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.OK, "huge pages are in use" if used else "there is no need for huge pages")
 
 
-@probe("host", scope="host")
+@on_host()
 def transparent_huge_pages(rows: list[Any], limits: Limits) -> Finding:
     """Transparent huge pages for every process: memory grows, and now and then everything waits for compaction."""
     (host,) = rows
@@ -209,7 +211,7 @@ def transparent_huge_pages(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.INFO, "transparent huge pages are on for every process", fix, undo=undo)
 
 
-@probe("host", scope="host")
+@on_host()
 def oom_protection(rows: list[Any], limits: Limits) -> Finding:
     """Whether the kernel may promise more memory than there is, and would then take the server.
 
@@ -229,7 +231,7 @@ def oom_protection(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.INFO, text, fix, host.unit)
 
 
-@probe("host", scope="host", warn=0.80, fail=0.95, full=1.0)
+@on_host(warn=0.80, fail=0.95, full=1.0)
 def file_descriptors(rows: list[Any], limits: Limits) -> Finding:
     """Open files of the whole machine (limits as a share of fs.file-max): beyond it, nothing can be opened."""
     (host,) = rows
@@ -244,7 +246,7 @@ def file_descriptors(rows: list[Any], limits: Limits) -> Finding:
     )
 
 
-@probe("host", scope="host")
+@on_host()
 def data_directory_mode(rows: list[Any], limits: Limits) -> Finding:
     """Owner and mode of the data folder: 0700 or 0750, of the user that the server runs as.
 
@@ -264,7 +266,7 @@ def data_directory_mode(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.OK, f"mode {host.mode:04o}, of {host.owner}", object=host.folder)
 
 
-@probe("host", scope="host", warn=2, fail=5)
+@on_host(warn=2, fail=5)
 def clock(rows: list[Any], limits: Limits) -> Finding:
     """The machine's clock against ours (limits in seconds): timestamps, lags and certificates go by it."""
     (host,) = rows
@@ -276,7 +278,7 @@ def clock(rows: list[Any], limits: Limits) -> Finding:
     )
 
 
-@probe("host", scope="host")
+@on_host()
 def clock_synchronized(rows: list[Any], limits: Limits) -> Finding:
     """Whether something keeps the clock right."""
     (host,) = rows
@@ -286,7 +288,7 @@ def clock_synchronized(rows: list[Any], limits: Limits) -> Finding:
     return Finding(grade, "the clock is not synchronised", "timedatectl set-ntp true\ntimedatectl timesync-status")
 
 
-@probe("host", scope="host", warn=-30, fail=-7)
+@on_host(warn=-30, fail=-7)
 def certificate(rows: list[Any], limits: Limits) -> Finding:
     """The server's TLS certificate (limits in days after its end: -30 warns a month before).
 
@@ -303,7 +305,7 @@ def certificate(rows: list[Any], limits: Limits) -> Finding:
     return limits.finding(-left / DAY, f"the certificate {host.certificate} {when}", fix=fix, object=host.certificate)
 
 
-@probe("host", scope="host")
+@on_host()
 def restart_for_upgrade(rows: list[Any], limits: Limits) -> Finding:
     """A newer PostgreSQL is installed than the one that runs: its fixes begin with a restart.
 
@@ -319,7 +321,7 @@ def restart_for_upgrade(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.WARN, text, fix, host.program)
 
 
-@probe("host", scope="host")
+@on_host()
 def reboot_due(rows: list[Any], limits: Limits) -> Finding:
     """Whether the machine waits for a reboot: a new kernel or library is installed and not in use."""
     (host,) = rows
@@ -329,7 +331,7 @@ def reboot_due(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.INFO, f"a reboot is due{why}", "systemctl reboot  # in a maintenance window")
 
 
-@probe("host", scope="host")
+@on_host()
 def core_dumps(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Memory images of PostgreSQL processes that crashed: of the last week they warn, older ones only take space."""
     found = [
@@ -344,7 +346,7 @@ def core_dumps(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return most(found) or Finding(Grade.OK, "no process left a core dump")
 
 
-@probe("host", scope="host", warn=0.9, fail=1.5)
+@on_host(warn=0.9, fail=1.5)
 def memory_settings(rows: list[Any], limits: Limits) -> Finding:
     """What the settings allow the server at most (limits as a share of the memory).
 

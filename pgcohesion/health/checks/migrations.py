@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from functools import partial
 from typing import Any
 
 from ...view import Grade, count, span
 from ..registry import Finding, Limits, most, probe
 
+of_migrations = partial(probe, "migrations", cost="standard")
 
-@probe("migrations", warn=0, fail=14)
+
+@of_migrations(warn=0, fail=14)
 def pending_migrations(rows: list[Any], limits: Limits) -> Finding:
     """Migrations that were not applied (limits in days since the oldest of their files was written).
 
@@ -27,7 +30,7 @@ def pending_migrations(rows: list[Any], limits: Limits) -> Finding:
     return limits.finding(age / 86400, text, fix=fix, object=facts.database)
 
 
-@probe("migrations")
+@of_migrations()
 def migration_drift(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Migrations that were edited or removed after they were applied: the next database will not be like this one."""
     (facts,) = rows
@@ -46,7 +49,7 @@ def migration_drift(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return most(found) or Finding(Grade.OK, "what was applied is what the files say")
 
 
-@probe("migrations")
+@of_migrations()
 def migration_order(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Migrations that can never be applied as they are: a number that is taken or too low, a name of no use."""
     (facts,) = rows
@@ -72,7 +75,7 @@ def migration_order(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return most(found) or Finding(Grade.OK, "the files can be applied in order")
 
 
-@probe("migrations", warn=600, fail=3600)
+@of_migrations(warn=600, fail=3600)
 def migration_running(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Who applies migrations, or has stopped doing so (limits in seconds): nobody else can, meanwhile."""
     (facts,) = rows
