@@ -307,10 +307,13 @@ class Backups(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[health.backups.NAME]``: whose backups are judged. *stanza*: pgBackRest's, or Barman's server (default: NAME).
 
     *command* is the engine with its options; it runs as *user* on the primary, or where *ssh* leads. *keep*: how many
-    full backups are wanted at the least. *verified* is a file that a restore test touches.
+    full backups are wanted at the least. *verified* is a file that a restore test touches. Engine ``files``: whatever
+    lies in *folder* and is called like *pattern*, each file or folder a backup.
     """
 
-    engine: Literal["pgbackrest", "barman", "wal-g", "pgcohesion"]
+    engine: Literal["pgbackrest", "barman", "wal-g", "pgcohesion", "files"]
+    folder: str | None = None
+    pattern: str = "*"
     stanza: str | None = None
     command: list[str] = []
     user: str | None = None

@@ -150,6 +150,10 @@ def _health(config: Config) -> Iterator[Found]:
         key = ("health", "backups", name)
         if backups.keep is not None and backups.keep < 1:
             yield (*key, "keep"), "must be at least 1"
+        if (backups.engine == "files") != (backups.folder is not None):
+            yield (*key, "folder"), 'goes with engine = "files", and only with it'
+        elif backups.folder is not None and not backups.folder.startswith("/"):
+            yield (*key, "folder"), "must be an absolute path"
         if backups.engine == "pgcohesion" and (backups.command or backups.stanza or backups.ssh):
             yield (*key, "engine"), "pgcohesion's own lie where [backup] says: no command, stanza or ssh"
     pooler = config.health.pooler

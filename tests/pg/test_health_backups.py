@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -252,3 +253,29 @@ def test_our_own_backups(fresh: Project) -> None:
         ("backup_retention", Grade.WARN, name),
     ]
     ctx.close()
+
+
+def test_whatever_lies_in_a_folder(shared: Project) -> None:
+    folder = shared.root / "it's here"
+    sets = [f"health.backups.nightly.{name}={value}" for name, value in
+            (("engine", "files"), ("folder", folder), ("pattern", "*.dump"))]  # fmt: skip
+    name = f"{folder}/*.dump"
+    assert found(shared, "backups", *sets) == [("backup_engine", Grade.FAIL, name)]
+    folder.mkdir()
+    (folder / "notes.txt").write_text("none of them")
+    assert found(shared, "backups", *sets) == [("backup_age", Grade.FAIL, name)]
+    now = time.time()
+    for day, size in ((3, 1000), (2, 1100), (1, 1050)):
+        path = folder / f"{day}.dump"
+        path.write_bytes(b"x" * size)
+        os.utime(path, (now - day * 86400, now - day * 86400))
+    assert found(shared, "backups", *sets) == []
+    newest = folder / "0.dump"
+    newest.mkdir()  # a dump in directory format is one, too
+    (newest / "toc.dat").write_bytes(b"x" * 300)
+    assert found(shared, "backups", *sets) == [("backup_shrank", Grade.FAIL, name)]
+    (newest / "toc.dat").write_bytes(b"")
+    assert found(shared, "backups", *sets) == [("backups_usable", Grade.FAIL, "0.dump")]
+    shutil.rmtree(newest)
+    (folder / "1.dump").unlink()
+    assert found(shared, "backups", *sets) == [("backup_age", Grade.WARN, name)]

@@ -41,6 +41,16 @@ for name in */; do
 done
 """
 
+# $1 folder, $2 how the entries are called: of each its change, bytes and name; of a folder those of all its files
+FILES = r"""
+export LC_ALL=C
+cd "$1" || exit 44
+find . -mindepth 1 -maxdepth 1 -name "$2" | while IFS= read -r name; do
+    total=$(find "$name" -type f -exec ls -ln {} + | awk '{ s += $5 } END { printf "%.0f", s }')
+    printf '%s\t%s\t%s\n' "$(date -r "$name" +%s)" "$total" "${name#./}"
+done
+"""
+
 
 class Backups(Struct, frozen=True, kw_only=True):
     """Everything that is known of an environment's backups; *now* in epoch seconds.
@@ -98,6 +108,8 @@ def _declared(ctx: Context, name: str, one: Declared) -> Iterator[Store]:
 
 def _asked(ctx: Context, runner: Runner, name: str, one: Declared) -> list[Store]:
     command, unit = one.command or [one.engine], one.stanza or name
+    if one.engine == "files":
+        return [_files(ctx, runner, one)]
     user = one.user or (None if one.ssh else USERS[one.engine])
     try:
         if one.engine == "barman":
@@ -113,6 +125,15 @@ def _asked(ctx: Context, runner: Runner, name: str, one: Declared) -> list[Store
             f"{error.what}: {error.why}" if isinstance(error, CohesionError) else f"its answer is not as known: {error}"
         )
         return [engines.broken(f"{one.engine} {unit}", one.engine, why, shlex.join(command))]
+
+
+def _files(ctx: Context, runner: Runner, one: Declared) -> Store:
+    folder, user = one.folder or "", one.user or (None if one.ssh else ctx.server.user)
+    try:
+        lines = _said(runner, ("sh", "-c", FILES, "files", folder, one.pattern), user).splitlines()
+    except CohesionError as error:
+        return engines.broken(f"{folder}/{one.pattern}", "files", error.why or error.what, f"ls -ld {folder}")
+    return engines.files(lines, folder, one.pattern)
 
 
 PGBACKREST = ("info", "--output=json", "--log-level-console=off")

@@ -215,6 +215,32 @@ def slug(database: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", database)[:40].strip("_-") or "database"
 
 
+def files(lines: Sequence[str], folder: str, pattern: str) -> Store:
+    """Read what FILES in :mod:`.backups` writes: of each entry its change, its bytes and its name."""
+    found = []
+    for line in lines:
+        changed, total, name = line.split("\t", 2)
+        trouble = "" if int(total) else "it is empty"
+        found.append(
+            Backup(
+                label=name,
+                ended=float(changed),
+                bytes=int(total),
+                trouble=trouble,
+                unfinished=name.endswith((".partial", ".part", ".tmp")),
+            )
+        )
+    place = f"{folder.rstrip('/')}/{pattern}"
+    return Store(
+        name=place,
+        engine="files",
+        backups=_in_order(found),
+        make="# run the job that makes them, and look why it did not: systemctl list-timers, crontab -l",
+        look=f"ls -lt {shlex.quote(folder)}",
+        wal=False,
+    )
+
+
 def _in_order(found: Sequence[Backup]) -> tuple[Backup, ...]:
     return tuple(sorted(found, key=lambda backup: backup.ended))
 
