@@ -22,6 +22,11 @@ def _graded(facts: Any, store: Any, finding: Finding) -> Finding:
     return replace(finding, grade=Grade.INFO) if relaxed else finding
 
 
+def _fine(facts: Any, found: list[Finding], text: str) -> list[Finding]:
+    """Return what was found, or that all is well; nothing where no backup is known: `backups_known` has said so."""
+    return found or ([Finding(Grade.OK, text)] if facts.stores else [])
+
+
 @of_backups()
 def backups_known(rows: list[Any], limits: Limits) -> Finding:
     """Whether any backup is known at all: declared in [health.backups], made by us, or named in archive_command."""
@@ -99,14 +104,14 @@ def backup_shrank(rows: list[Any], limits: Limits) -> list[Finding]:
 
 
 @of_backups()
-def backups_usable(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+def backups_usable(rows: list[Any], limits: Limits) -> list[Finding]:
     """Backups that failed, are damaged, or lack WAL that they need: nobody wants to find out while restoring.
 
     The last attempt fails, older ones warn; one that is still being made after 6 h has stopped.
     """
     (facts,) = rows
     found = [one for store in facts.stores for one in _unusable(facts, store)]
-    return most(found) or Finding(Grade.OK, "no backup has a known fault")
+    return _fine(facts, most(found), "no backup has a known fault")
 
 
 def _unusable(facts: Any, store: Any) -> Iterator[Finding]:
@@ -120,7 +125,7 @@ def _unusable(facts: Any, store: Any) -> Iterator[Finding]:
 
 
 @of_backups()
-def backup_engine(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+def backup_engine(rows: list[Any], limits: Limits) -> list[Finding]:
     """What an engine complains of itself: a stanza that is broken, a check of Barman's that fails, no answer at all."""
     (facts,) = rows
     found = [
@@ -128,11 +133,11 @@ def backup_engine(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         for store in facts.stores
         for problem in store.problems
     ]
-    return most(found) or Finding(Grade.OK, "the engines have no complaint")
+    return _fine(facts, most(found), "the engines have no complaint")
 
 
 @of_backups()
-def backup_retention(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+def backup_retention(rows: list[Any], limits: Limits) -> list[Finding]:
     """Fewer full backups than are to be kept, or many more: then nothing expires, and the disk fills."""
     (facts,) = rows
     found = []
@@ -146,11 +151,11 @@ def backup_retention(rows: list[Any], limits: Limits) -> Finding | list[Finding]
         elif store.keep and full > 3 * store.keep + 2:
             text = f"{store.name} has {count(full, 'full backup')}, {store.keep} are to be kept: nothing expires"
             found.append(Finding(Grade.WARN, text, store.look, store.name))
-    return found or Finding(Grade.OK, "as many backups as wanted")
+    return _fine(facts, found, "as many backups as wanted")
 
 
 @of_backups(warn=35, fail=100)
-def backup_verified(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+def backup_verified(rows: list[Any], limits: Limits) -> list[Finding]:
     """When a restore was tried the last time (limits in days): a backup is good when it has been restored.
 
     A restore test says so by touching the file that `verified` of [health.backups.NAME] names.
@@ -169,12 +174,12 @@ def backup_verified(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             found.append(limits.finding(age / DAY, text, fix=fix, object=store.name))
     if not found and facts.stores and facts.protected:
         fix = f'# in environments/{facts.env}.toml\n[health.backups.main]\nverified = "/var/lib/restore-tested"'
-        return Finding(Grade.INFO, "nothing says whether a backup was ever restored", fix)
-    return found or Finding(Grade.OK, "nobody has declared restore tests")
+        return [Finding(Grade.INFO, "nothing says whether a backup was ever restored", fix)]
+    return _fine(facts, found, "nobody has declared restore tests")
 
 
 @of_backups()
-def backup_disk(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+def backup_disk(rows: list[Any], limits: Limits) -> list[Finding]:
     """Backups on the disk of the data: they go with it."""
     (facts,) = rows
     folders = {store.name.rpartition(" in ")[2] for store in facts.stores if store.same_disk}
@@ -187,4 +192,4 @@ def backup_disk(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         )
         for folder in sorted(folders)
     ]
-    return found or Finding(Grade.OK, "no backup lies beside the data")
+    return _fine(facts, found, "no backup lies beside the data")

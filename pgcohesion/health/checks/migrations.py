@@ -10,6 +10,7 @@ from typing import Any
 from ...view import Grade, count, span
 from ..registry import Finding, Limits, most, probe
 
+LEDGER = "needs the ledger: GRANT USAGE ON SCHEMA pgcohesion TO role; GRANT SELECT ON pgcohesion.ledger TO role;"
 of_migrations = partial(probe, "migrations", cost="standard")
 
 
@@ -20,6 +21,8 @@ def pending_migrations(rows: list[Any], limits: Limits) -> Finding:
     Code that is deployed with them meets a schema that it was not written for.
     """
     (facts,) = rows
+    if not facts.readable:
+        return Finding(Grade.SKIPPED, LEDGER)
     pending = [one for one in facts.all if one.number is not None and one.applied_age is None]
     if not pending:
         return Finding(Grade.OK, "every migration is applied", object=facts.database)
@@ -31,7 +34,7 @@ def pending_migrations(rows: list[Any], limits: Limits) -> Finding:
 
 
 @of_migrations()
-def migration_drift(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+def migration_drift(rows: list[Any], limits: Limits) -> list[Finding]:
     """Migrations that were edited or removed after they were applied: the next database will not be like this one."""
     (facts,) = rows
     found = []
@@ -46,11 +49,11 @@ def migration_drift(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
                 f"git log --diff-filter=D --all -- {shlex.quote('*' + one.name)}\n# bring it back, or change the branch"
             )
             found.append(Finding(Grade.FAIL, text, fix, one.name))
-    return most(found) or Finding(Grade.OK, "what was applied is what the files say")
+    return _fine(facts, found, "what was applied is what the files say")
 
 
 @of_migrations()
-def migration_order(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+def migration_order(rows: list[Any], limits: Limits) -> list[Finding]:
     """Migrations that can never be applied as they are: a number that is taken or too low, a name of no use."""
     (facts,) = rows
     applied = [one.number for one in facts.all if one.applied_age is not None and one.number is not None]
@@ -72,11 +75,11 @@ def migration_order(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             fix = f"git mv {shlex.quote(one.path)} {shlex.quote(target)}"
             undo = f"git mv {shlex.quote(target)} {shlex.quote(one.path)}"
             found.append(Finding(Grade.FAIL, f"{one.path} {why}", fix, one.name, undo=undo))
-    return most(found) or Finding(Grade.OK, "the files can be applied in order")
+    return _fine(facts, found, "the files can be applied in order")
 
 
 @of_migrations(warn=600, fail=3600)
-def migration_running(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+def migration_running(rows: list[Any], limits: Limits) -> list[Finding]:
     """Who applies migrations, or has stopped doing so (limits in seconds): nobody else can, meanwhile."""
     (facts,) = rows
     found = []
@@ -84,4 +87,9 @@ def migration_running(rows: list[Any], limits: Limits) -> Finding | list[Finding
         text = f"pid {one.pid} of {one.role} has been applying migrations for {span(one.seconds)} (now {one.state})"
         fix = f"-- it waits, or its run was cut off and it never ends\nSELECT pg_terminate_backend({one.pid});"
         found.append(limits.finding(one.seconds, text, fix=fix, object=str(one.pid)))
-    return found or Finding(Grade.OK, "nobody applies migrations now")
+    return _fine(facts, found, "nobody applies migrations now")
+
+
+def _fine(facts: Any, found: list[Finding], text: str) -> list[Finding]:
+    """Return what was found, or that all is well; nothing where one check has said already that it cannot be known."""
+    return most(found) or ([Finding(Grade.OK, text)] if facts.readable else [])

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from ...errors import ServerError
 from . import beside
 
 if TYPE_CHECKING:
     from ...context import Context
 
 NAME = re.compile(r"(\d{4,})_[a-z0-9][a-z0-9_]*\.sql")
+NOT_ALLOWED = "42501"
 LOCK = 7_236_184_091  # the advisory lock that whoever applies migrations holds
 PRESENT = "SELECT to_regclass('pgcohesion.ledger') IS NOT NULL AS present"
 LEDGER = """
@@ -50,27 +52,36 @@ class Migration(Struct, frozen=True, kw_only=True):
 
 
 class Migrations(Struct, frozen=True, kw_only=True):
-    """All of them, in order; *running* has who holds the lock of migrations, with ``pid`` and ``seconds``."""
+    """All of them, in order; *running* has who holds the lock of migrations, with ``pid`` and ``seconds``.
+
+    Not *readable*: this role may not see the ledger.
+    """
 
     env: str
     database: str
     all: tuple[Migration, ...] = ()
     running: tuple[Any, ...] = ()
+    readable: bool = True
 
 
 def read(ctx: Context) -> list[Any] | None:
     """Return the migrations as one value; None where the environment has neither files nor a ledger.
 
-    Raises CohesionError when the database cannot be asked, or this role may not read the ledger.
+    Raises CohesionError when the database cannot be asked.
     """
     database = ctx.config.migrations.database or ctx.config.main_database
     folder = ctx.root / ctx.config.migrations.folder
     files = sorted(folder.glob("*.sql"))
     if not files and not ctx.config.migrations.database:
         return None
-    with beside(ctx, database) as db:
-        rows = db.execute(LEDGER) if db.execute(PRESENT)[0].present else []
-        running = db.execute(RUNNING, {"high": LOCK >> 32, "low": LOCK & 0xFFFFFFFF})
+    try:
+        with beside(ctx, database) as db:
+            running = db.execute(RUNNING, {"high": LOCK >> 32, "low": LOCK & 0xFFFFFFFF})
+            rows = db.execute(LEDGER) if db.execute(PRESENT)[0].present else []
+    except ServerError as error:
+        if error.sqlstate != NOT_ALLOWED:
+            raise
+        return [Migrations(env=ctx.env, database=database, readable=False)]
     if not files and not rows:
         return None
     found = together(files, rows, folder.parent, time.time())

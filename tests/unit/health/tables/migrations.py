@@ -6,7 +6,7 @@ from typing import Any
 from pgcohesion.health.sources.migrations import Migration
 from pgcohesion.view import Grade
 
-OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
+OK, WARN, FAIL, SKIPPED = Grade.OK, Grade.WARN, Grade.FAIL, Grade.SKIPPED
 DAY = 86400.0
 
 
@@ -16,8 +16,8 @@ def one(number: int | None, name: str = "", **more: Any) -> Migration:
                         "applied_age": DAY, **more})  # fmt: skip
 
 
-def case(*more: Migration, running: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
-    return [{"env": "x", "database": "shop", "all": (one(1), one(2), *more), "running": running}]
+def case(*more: Migration, running: tuple[Any, ...] = (), readable: bool = True) -> list[dict[str, Any]]:
+    return [{"env": "x", "database": "shop", "all": (one(1), one(2), *more), "running": running, "readable": readable}]
 
 
 def holder(seconds: float) -> Row:
@@ -29,6 +29,7 @@ TABLE = [
     ("pending_migrations", case(one(3, applied_age=None, file_age=5.0)), WARN, "shop"),
     ("pending_migrations", case(one(3, applied_age=None), one(4, applied_age=None, file_age=20 * DAY)), FAIL, "shop"),
     ("pending_migrations", case(one(None, "notes.sql", applied_age=None)), OK, "shop"),
+    ("pending_migrations", case(readable=False), SKIPPED, ""),
     ("migration_drift", case(), OK, ""),
     ("migration_drift", case(one(3, edited=True)), FAIL, "0003_words.sql"),
     ("migration_drift", case(one(3, path="", file_age=None)), FAIL, "0003_words.sql"),
