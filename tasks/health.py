@@ -113,3 +113,27 @@ def heal(
 ) -> pg.Answer:
     """Plan what mends the findings, or do it with --apply."""
     return pg.health.mend(ctx, apply=apply, check=check, object=object, past=history, reset=reset)
+
+
+@pg.task(
+    example="inv health.alert --env=production",
+    help={
+        "test": "send a test message by each route, or by --route",
+        "route": "the route to test",
+        "mute": "tell nobody for a time such as 2h (0s ends it)",
+        "reason": "why nobody is told",
+    },
+)
+def alert(ctx: pg.Context, test: bool = False, route: str = "", mute: str = "", reason: str = "") -> pg.Answer:
+    """Run the checks and tell who should know."""
+    return pg.health.alert(ctx, test=test, route=route, mute=mute, reason=reason)
+
+
+@pg.task(
+    changes=True,
+    example="inv health.timer --env=production --interval=60",
+    help={"interval": "seconds between two runs", "remove": "run them no more"},
+)
+def timer(ctx: pg.Context, interval: int = 60, remove: bool = False) -> pg.Answer:
+    """Let systemd run the checks at an interval."""
+    return pg.health.timer(ctx, interval, remove=remove)

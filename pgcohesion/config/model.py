@@ -283,6 +283,38 @@ class Serve(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token: SecretRef | None = None
 
 
+class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health.alerts.routes.NAME]``: one of *url* (Apprise's: mail, Slack, PagerDuty ...), *webhook* and *command*.
+
+    *secret* signs what a webhook gets. Findings below *least*, or of other checks and areas than *only*, are not for
+    this route. *timeout* in seconds.
+    """
+
+    url: SecretRef | None = None
+    webhook: SecretRef | None = None
+    secret: SecretRef | None = None
+    command: list[str] = []
+    least: Literal["warn", "fail"] = "warn"
+    only: list[str] = []
+    timeout: float = 10
+
+
+class Alerts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[health.alerts]``: a finding is told once it has lasted for *lasting*, again each *repeat* (0: never).
+
+    It is over when it has been gone for *recover_after*. All in seconds. In the hours of *quiet*, such as
+    ``22:00-07:00 Europe/Berlin``, warnings wait. *heartbeat* is a URL to call after each run that went well.
+    """
+
+    lasting: float = 120
+    recover_after: float = 120
+    repeat: float = 4 * 3600
+    quiet: str = ""
+    profile: Literal["quick", "standard", "deep"] = "standard"
+    heartbeat: SecretRef | None = None
+    routes: dict[str, Route] = {}
+
+
 class Heal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[health.heal]``: what ``inv health.heal --apply`` may do by itself.
 
@@ -357,6 +389,7 @@ class Health(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout: float = 10
     serve: Serve = field(default_factory=Serve)
     heal: Heal = field(default_factory=Heal)
+    alerts: Alerts = field(default_factory=Alerts)
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,6 +24,7 @@ def consistent(config: Config) -> Iterator[Found]:
     yield from _targets(config)
     yield from _connections(config)
     yield from _ignored(config)
+    yield from _routes(config)
     if config.health.serve.token is not None:
         yield from _secret(config.health.serve.token, ("health", "serve", "token"))
     yield from _health(config)
@@ -162,3 +163,16 @@ def _health(config: Config) -> Iterator[Found]:
             yield ("health", "pooler", "port"), "must be from 1 to 65535"
         if pooler.password is not None:
             yield from _secret(pooler.password, ("health", "pooler", "password"))
+
+
+def _routes(config: Config) -> Iterator[Found]:
+    for name, route in config.health.alerts.routes.items():
+        key = ("health", "alerts", "routes", name)
+        ways = [way for way in (route.url, route.webhook, route.command) if way]
+        for field in ("url", "webhook", "secret"):
+            if getattr(route, field) is not None:
+                yield from _secret(getattr(route, field), (*key, field))
+        if len(ways) != 1:
+            yield key, "needs exactly one of url, webhook and command"
+        if route.secret and not route.webhook:
+            yield (*key, "secret"), "signs what a webhook gets: there is none"

@@ -129,6 +129,25 @@ def of_orchestrator(db: Orchestrator) -> list[Finding]:
     return [one for check in asked for one in findings(check, facts, Limits.of(check, limits.get(check.id)))]
 
 
+def alert(ctx: Context, *, test: bool = False, route: str = "", mute: str = "", reason: str = "") -> Answer:
+    """Check, and tell by the routes what is news.
+
+    *test*: send a test message instead, by all routes or by *route*. *mute*: tell nobody for a time, for a *reason*.
+    """
+    from . import alerts
+
+    if mute:
+        return alerts.mute(ctx, mute, reason)
+    return alerts.try_out(ctx, route) if test else alerts.run(ctx)
+
+
+def timer(ctx: Context, interval: int = 60, *, remove: bool = False) -> Planned | Applied:
+    """Let systemd run the checks, and tell who should know, every *interval* seconds on this machine; or no more."""
+    from .timers import plan
+
+    return ctx.apply(plan(ctx, interval, remove=remove))
+
+
 def rebase(ctx: Context) -> Planned | Applied:
     """Make what is found now the baseline: from then on it is info, until it gets worse."""
     from .baseline import plan

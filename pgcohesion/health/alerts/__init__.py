@@ -1,0 +1,192 @@
+"""Tell people what is unhealthy: once, when it lasts, and when it is over; and lose nothing when a route is down."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, to_builtins
+
+from ...config.model import Route
+from ...errors import CohesionError, ConfigError, UsageError, suggestion
+from ...locks import whoami
+from ...view import Answer, Grade, Line, View, count, moment, span
+from ..history import of as history_of
+from ..hours import within
+from ..report import Report
+from . import message as messages
+from .deciding import Case, Event, decide
+from .message import Message
+from .outbox import Outbox
+from .routes import heartbeat, send
+
+if TYPE_CHECKING:
+    from ...context import Context
+
+AT_ONCE = 50  # messages that a run sends by a route: the rest is the next run's
+UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+
+class Told(Struct, frozen=True):
+    """What happened to a route: how many messages went out, how many wait, and why."""
+
+    route: str
+    sent: int
+    waiting: int = 0
+    error: str = ""
+
+
+class Alerted(Answer, frozen=True):
+    """A run of alerts: the report's verdict, what was told, and what could not be."""
+
+    verdict: str
+    told: tuple[Told, ...]
+    muted: str = ""
+    heartbeat: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether something did not go out."""
+        return bool(self.heartbeat) or any(one.error for one in self.told)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        value: dict[str, Any] = to_builtins(self)
+        return value
+
+    def view(self) -> View:
+        """Return a line a route."""
+        lines = [
+            Line(
+                f"{one.route}: {one.sent} sent{f', {one.waiting} waiting: {one.error}' if one.waiting else ''}",
+                grade=Grade.FAIL if one.error else Grade.OK,
+            )
+            for one in self.told
+        ]
+        lines += [Line(f"heartbeat: {self.heartbeat}", grade=Grade.FAIL)] if self.heartbeat else []
+        lines += [Line(self.muted)] if self.muted else []
+        return View(tuple(lines), self.verdict, Grade.FAIL if self.failed else Grade.OK)
+
+
+def run(ctx: Context, *, now: float | None = None) -> Alerted:
+    """Check, decide what is news, write it to the outbox, and send what waits there.
+
+    Raises ConfigError when there is no route, sqlite3.Error or OSError where the outbox cannot be kept.
+    """
+    from .. import check
+
+    rules = ctx.config.health.alerts
+    _routes(ctx)
+    report = check(ctx, profile=rules.profile)
+    at = report.at if now is None else now
+    with closing(history_of(ctx)) as history:
+        outbox = Outbox(history)
+        muted = outbox.muted(at)
+        if not muted:
+            quiet = bool(rules.quiet) and within(rules.quiet, datetime.fromtimestamp(at, UTC))
+            outbox.step(lambda cases: _news(ctx, report, cases, at, quiet=quiet))
+        told = tuple(_delivered(ctx, outbox, name, route, at) for name, route in rules.routes.items())
+    said = f"muted until {moment(datetime.fromtimestamp(muted[0], UTC))} by {muted[2]}: {muted[1]}" if muted else ""
+    return Alerted(report.verdict, told, said, _beat(ctx))
+
+
+def try_out(ctx: Context, route: str = "") -> Alerted:
+    """Send a message that is marked as a test by each route, or by one; nothing is kept."""
+    routes = _routes(ctx, route)
+    return Alerted(f"{count(len(routes), 'route')} tried", tuple(_tried(ctx, *item) for item in routes.items()))
+
+
+def mute(ctx: Context, until: str, reason: str) -> Alerted:
+    """Tell nobody anything for a time such as ``2h``; ``0s`` ends it. Raises UsageError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", until)
+    if not found:
+        raise UsageError(f"`{until}` is no time", fix="--mute 2h")
+    seconds = float(found[1]) * UNITS[found[2]]
+    if seconds and not reason:
+        raise UsageError("say why nobody is told", fix='--reason "we move db1"')
+    with closing(history_of(ctx)) as history:
+        Outbox(history).mute(time.time() + seconds, reason, whoami(ctx.task))
+    return Alerted(f"muted for {span(seconds)}" if seconds else "not muted any more", ())
+
+
+def _routes(ctx: Context, only: str = "") -> Mapping[str, Route]:
+    rules = ctx.config.health.alerts
+    if not rules.routes:
+        fix = 'health.alerts.routes.team.url = { env = "TEAM_ALERTS" }'
+        raise ConfigError("there is nobody to tell", why="[health.alerts.routes] is empty", fix=fix)
+    if rules.quiet:
+        try:
+            within(rules.quiet, datetime.now(UTC))
+        except ValueError as error:
+            raise ConfigError(
+                "health.alerts.quiet", why=str(error), fix='quiet = "22:00-07:00 Europe/Berlin"'
+            ) from error
+    if only and only not in rules.routes:
+        raise UsageError(f"no route `{only}`", fix=suggestion(only, rules.routes))
+    return {only: rules.routes[only]} if only else rules.routes
+
+
+def _news(
+    ctx: Context, report: Report, cases: dict[str, Case], now: float, *, quiet: bool
+) -> tuple[dict[str, Case], Sequence[tuple[str, Message]]]:
+    from .. import every
+
+    rules = ctx.config.health.alerts
+    areas = {check.id: check.area for check in every(ctx)}
+    after, events = decide(cases, report.results, areas, rules, now, quiet=quiet)
+    return after, list(_addressed(ctx, events, now))
+
+
+def _addressed(ctx: Context, events: Sequence[Event], now: float) -> Iterator[tuple[str, Message]]:
+    for name, route in ctx.config.health.alerts.routes.items():
+        meant = [one for one in events if _for(route, one)]
+        if meant:
+            yield name, messages.message(uuid.uuid4().hex, ctx.env, now, meant)
+
+
+def _for(route: Route, event: Event) -> bool:
+    case = event.case
+    grades: Iterable[Grade | None] = (case.grade, case.told_grade)
+    return (route.least == "warn" or Grade.FAIL in grades) and (
+        not route.only or case.check in route.only or case.area in route.only
+    )
+
+
+def _delivered(ctx: Context, outbox: Outbox, name: str, route: Route, now: float) -> Told:
+    """Send what waits for a route, in order; stop at the first that does not go."""
+    sent, error = 0, ""
+    while sent < AT_ONCE and (one := outbox.take(name, now)):
+        try:
+            send(ctx, name, route, one.message)
+        except CohesionError as failure:
+            error = failure.why or failure.what
+            outbox.failed(one, now, error)
+            break
+        outbox.sent(one, now)
+        sent += 1
+    left = next((row for row in outbox.waiting() if row["route"] == name), None)
+    return Told(name, sent, left["count"], error or left["error"] or "not due yet") if left else Told(name, sent)
+
+
+def _tried(ctx: Context, name: str, route: Route) -> Told:
+    try:
+        send(ctx, name, route, messages.trial(uuid.uuid4().hex, ctx.env, time.time(), name))
+    except CohesionError as error:
+        return Told(name, 0, 1, error.why or error.what)
+    return Told(name, 1)
+
+
+def _beat(ctx: Context) -> str:
+    url = ctx.config.health.alerts.heartbeat
+    if url is None:
+        return ""
+    try:
+        heartbeat(ctx, url)
+    except CohesionError as error:
+        return error.why or error.what
+    return ""

@@ -1,0 +1,23 @@
+"""Messages that wait in the outbox of the alerts."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from ..alerts.outbox import Outbox
+from ..history import of as history_of
+
+if TYPE_CHECKING:
+    from ...context import Context
+
+
+def read(ctx: Context) -> list[Any] | None:
+    """Return a row a route that has messages waiting, with the seconds since the oldest; None without routes."""
+    if not ctx.config.health.alerts.routes:
+        return None
+    with closing(history_of(ctx)) as history:
+        now = time.time()
+        return [SimpleNamespace(**row, age=now - row["since"]) for row in Outbox(history).waiting()]
