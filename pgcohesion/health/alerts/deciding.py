@@ -70,8 +70,11 @@ def decide(
     after: dict[str, Case] = {}
     events: list[Event] = []
     for mark, one in bad.items():
-        case, event = _standing(_seen(cases.get(mark), one, areas, now), rules, now, quiet=quiet)
-        after[mark] = case
+        before = cases.get(mark)
+        if before and before.gone is not None and now - before.gone >= rules.recover_after:
+            events += [Event("recovery", before, before.gone - before.first)] if before.told is not None else []
+            before = None
+        after[mark], event = _standing(_seen(before, one, areas, now), rules, now, quiet=quiet)
         events += event
     for mark, case in cases.items():
         if mark in bad:
