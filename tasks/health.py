@@ -137,3 +137,17 @@ def alert(ctx: pg.Context, test: bool = False, route: str = "", mute: str = "", 
 def timer(ctx: pg.Context, interval: int = 60, remove: bool = False) -> pg.Answer:
     """Let systemd run the checks at an interval."""
     return pg.health.timer(ctx, interval, remove=remove)
+
+
+@pg.task(
+    example="inv health.queries --by io",
+    help={
+        "by": "time, calls, rows, mean, io, temp or wal",
+        "limit": "how many",
+        "plan": "the id of a statement: show its plan",
+        "sample": "seconds to look at sessions, where nothing is counted",
+    },
+)
+def queries(ctx: pg.Context, by: str = "time", limit: int = 10, plan: str = "", sample: float = 5) -> pg.Answer:
+    """Show what statements cost, which are new or slower."""
+    return pg.health.statements(ctx, by, limit, plan, sample)

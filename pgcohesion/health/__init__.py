@@ -148,6 +148,13 @@ def timer(ctx: Context, interval: int = 60, *, remove: bool = False) -> Planned 
     return ctx.apply(plan(ctx, interval, remove=remove))
 
 
+def statements(ctx: Context, by: str = "time", limit: int = 10, plan: str = "", sample: float = 5) -> Answer:
+    """Return what statements cost, which are new, slower or spill; with *plan*, the plan of the one with this id."""
+    from . import queries
+
+    return queries.plan(ctx, plan) if plan else queries.show(ctx, by, limit, sample)
+
+
 def rebase(ctx: Context) -> Planned | Applied:
     """Make what is found now the baseline: from then on it is info, until it gets worse."""
     from .baseline import plan

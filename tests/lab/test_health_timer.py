@@ -24,8 +24,8 @@ def test_systemd_takes_the_units_and_runs_the_checks_at_the_interval(host: Host)
     host.exec(["sh", "-c", f"mkdir -p /opt/repo && cat >/opt/repo/inv <<'END'\n{program}END\nchmod +x /opt/repo/inv"])
     try:
         for path, text in files.items():
-            text = text.replace(str(REPO), "/opt/repo").replace("OnBootSec=1min", "OnBootSec=1s")
-            host.exec(["sh", "-c", f"cat >{path} <<'END'\n{text}END"])
+            here = text.replace(str(REPO), "/opt/repo").replace("OnBootSec=1min", "OnBootSec=1s")
+            host.exec(["sh", "-c", f"cat >{path} <<'END'\n{here}END"])
         said = host.exec(["sh", "-c", f"systemd-analyze verify {' '.join(files)} 2>&1"]).stdout
         assert UNIT not in said
         host.exec(["systemctl", "daemon-reload"])
