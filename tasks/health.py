@@ -151,3 +151,34 @@ def timer(ctx: pg.Context, interval: int = 60, remove: bool = False) -> pg.Answe
 def queries(ctx: pg.Context, by: str = "time", limit: int = 10, plan: str = "", sample: float = 5) -> pg.Answer:
     """Show what statements cost, which are new or slower."""
     return pg.health.statements(ctx, by, limit, plan, sample)
+
+
+@pg.task(
+    changes=True,
+    example="inv health.bench --seconds 30",
+    help={
+        "seconds": "of all rounds together",
+        "rounds": "short ones, so that two runs can be compared",
+        "scale": "of pgbench's tables: 1 is 16 MB",
+        "clients": "sessions at once",
+        "workload": "tpcb, select, update, or a pgbench script's path",
+        "list": "show the runs so far",
+        "compare": "two runs: '1 2' or 'previous last'",
+        "fail_on_regression": "percent: exit 1 when the later run is surely slower by more",
+    },
+)
+def bench(  # noqa: PLR0913, PLR0917  (options of a command)
+    ctx: pg.Context,
+    seconds: float = 30,
+    rounds: int = 6,
+    scale: int = 1,
+    clients: int = 4,
+    workload: str = "tpcb",
+    list: bool = False,  # noqa: A002  (the option's name)
+    compare: str = "",
+    fail_on_regression: float | None = None,
+) -> pg.Answer:
+    """Measure the server, and compare two measurements."""
+    if list or compare:
+        return pg.health.measured(ctx, compare, fail_on_regression)
+    return pg.health.measure(ctx, seconds=seconds, rounds=rounds, scale=scale, clients=clients, workload=workload)

@@ -155,6 +155,28 @@ def statements(ctx: Context, by: str = "time", limit: int = 10, plan: str = "", 
     return queries.plan(ctx, plan) if plan else queries.show(ctx, by, limit, sample)
 
 
+def measure(
+    ctx: Context,
+    *,
+    seconds: float = 30,
+    rounds: int = 6,
+    scale: int = 1,
+    clients: int = 4,
+    workload: str = "tpcb",
+) -> Answer:
+    """Measure how fast the server is, in a scratch database that goes afterwards."""
+    from . import bench
+
+    return bench.measure(ctx, seconds=seconds, rounds=rounds, scale=scale, clients=clients, workload=workload)
+
+
+def measured(ctx: Context, compare: str = "", slower_by: float | None = None) -> Answer:
+    """Return the runs that were measured, or two of them compared."""
+    from . import bench
+
+    return bench.compared(ctx, compare, slower_by) if compare else bench.runs(ctx)
+
+
 def rebase(ctx: Context) -> Planned | Applied:
     """Make what is found now the baseline: from then on it is info, until it gets worse."""
     from .baseline import plan
