@@ -35,7 +35,8 @@ class Ready(Answer, frozen=True):
 
     def view(self) -> View:
         """Return findings, how to connect, and one verdict for both."""
-        blocks = (*self.report.findings(), Line(f"connect: {self.connect}"))
+        bad = (line for line in self.report.findings() if line.grade in (Grade.WARN, Grade.FAIL))
+        blocks = (*bad, Line(f"connect: {self.connect}"))
         grade = Grade.FAIL if self.failed else Grade.OK
         return View(
             blocks, f"{self.applied.summary}; {self.report.verdict}", grade, next=f"inv db.shell --env={self.env}"
@@ -67,7 +68,12 @@ def _ready(ctx: Context, done: Applied) -> Ready:
     from . import database
 
     plain = Plan(done.plan.env, done.plan.changes)
-    return Ready(Applied(plain, done.seconds), health.check(ctx, remember=False), database.url_text(ctx), ctx.env)
+    return Ready(
+        Applied(plain, done.seconds),
+        health.check(ctx, profile="quick", remember=False),
+        database.url_text(ctx),
+        ctx.env,
+    )
 
 
 def reset(ctx: Context) -> Planned | Ready:

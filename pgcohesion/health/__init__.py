@@ -194,13 +194,16 @@ def _found(
     ctx: Context, checks: list[Check], history: History | None, now: float
 ) -> tuple[list[Finding], dict[Place, Any]]:
     from .running import Look
-    from .trends import forecasts
 
     earlier = history.earlier(now, ctx.config.health.window) if history else {}
     look = Look(ctx, checks, ctx.config.health.timeout, now=now, earlier=earlier)
     ignored = ignoring(look.findings(), ctx.config.health.ignore, date.today())  # noqa: DTZ011  (the operator's day)
     found = list(known(ignored, *read(ctx)))
-    return forecasts(checks, found, history, now) if history else found, look.samples
+    if history:
+        from .trends import forecasts
+
+        found = forecasts(checks, found, history, now)
+    return found, look.samples
 
 
 def _chosen(ctx: Context, checks: list[Check], only: str, profile: str) -> list[Check]:

@@ -18,13 +18,13 @@ from ..errors import CohesionError, ConfigError, DeadlineExceeded, ServerDown, U
 from ..view import Grade
 from .agreeing import agreed
 from .asking import PATH, Answer, ask
-from .history import Place
 from .registry import Check, Finding, Limits, findings
 from .windows import sample, windowed
 
 if TYPE_CHECKING:
     from ..connections import Database
     from ..context import Context
+    from .history import Place
 
 GRACE = 0.5  # seconds: what is bounded by the deadline has then said so
 CREW = 4  # databases of one server that are asked at once
@@ -32,7 +32,7 @@ NOT_ALLOWED, NO_DATABASE, NOT_ACCEPTING = "42501", "3D000", "55000"
 SERVER = """SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only,
     (SELECT array_agg(datname::text ORDER BY datname) FROM pg_database
       WHERE datallowconn AND NOT datistemplate AND has_database_privilege(datname, 'CONNECT')) AS databases"""
-Earlier = Mapping[Place, tuple[float, Mapping[str, Any]]]
+Earlier = Mapping["Place", tuple[float, Mapping[str, Any]]]
 Job = Callable[[], Iterable[Finding]]
 Fallback = Callable[[CohesionError], Iterable[Finding]]
 
