@@ -88,6 +88,13 @@ class Context:
             )
         return self._others[host]
 
+    def another(self, output: Output, **options: Any) -> Context:
+        """Return a context of the same host with connections, *output* and *options* of its own: for a thread."""
+        from msgspec.structs import replace
+
+        changed = replace(self.options, **options)
+        return Context(self.loaded, options=changed, output=output, log=self.log, task=self.task, host=self._host)
+
     @cached_property
     def state(self) -> Path:
         """The git-ignored folder of this environment's state."""

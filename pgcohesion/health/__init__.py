@@ -33,11 +33,14 @@ FINGERPRINT = re.compile("[0-9a-f]{10}")
 FAIL_ON = ("fail", "warn", "never")
 
 
-def check(ctx: Context, only: str = "", profile: str = "standard", *, remember: bool = True) -> Report:
+def check(
+    ctx: Context, only: str = "", profile: str = "standard", *, remember: bool = True, keep: bool = True
+) -> Report:
     """Run the checks of an environment and return their findings.
 
     *only*: ids or areas, with commas. *profile*: ``quick`` looks at no relation, ``deep`` reads much; checks that
-    *only* names run whatever they cost. *remember*: compare with the runs before, and keep this one for the next.
+    *only* names run whatever they cost. *remember*: compare with the runs before, and with *keep* keep this one for
+    the next.
     A server that cannot be asked is a finding of the check ``availability``. Raises ConfigError when the environment
     has no server yet, UsageError for an unknown check or profile.
     """
@@ -47,7 +50,7 @@ def check(ctx: Context, only: str = "", profile: str = "standard", *, remember: 
         found, samples = _found(ctx, checks, history, now)
         changes = compare(history, found, now) if history else None
         report = Report(tuple(found), time.monotonic() - started, ctx.env, now, changes)
-        if history:
+        if history and keep:
             history.record(report, samples)
     return report
 
@@ -182,6 +185,13 @@ def rebase(ctx: Context) -> Planned | Applied:
     from .baseline import plan
 
     return ctx.apply(plan(ctx, check(ctx, remember=False).results))
+
+
+def watch(ctx: Context, interval: float = 2.0, count: int = 0) -> int:
+    """Show an environment live, in a terminal or as lines; return the exit code. See :mod:`.watch`."""
+    from .watch import run
+
+    return run(ctx, interval, count)
 
 
 def _past(ctx: Context) -> AbstractContextManager[History | None]:

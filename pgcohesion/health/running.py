@@ -112,7 +112,7 @@ class Look:
         try:
             connection = db.connection(main)
         except CohesionError as error:
-            if not _missing(error):
+            if not missing(error):
                 raise
             main, connection = "postgres", db.connection("postgres")
         cluster = [one for one in self.checks if one.scope == "cluster" and one.query]
@@ -139,7 +139,7 @@ class Look:
 
     def _no_server(self, ctx: Context, host: str) -> Fallback:
         def unavailable(error: CohesionError) -> Iterator[Finding]:
-            row = _trouble(error, ctx, self.seconds)
+            row = trouble(error, ctx, self.seconds)
             check = next((one for one in self.checks if one.id == "availability"), None) or _availability()
             yield from findings(check, [row], self._limits(check), "", host)
 
@@ -176,7 +176,7 @@ class Look:
                 guards = self._asked(connection, self._guards(connection, checks))
                 yield from self._judged(connection, checks, name, host, guards)
         except CohesionError as error:
-            if not declared and _missing(error):
+            if not declared and missing(error):
                 return  # it was dropped since we asked for the list
             grade = Grade.FAIL if declared else Grade.WARN
             text = f"database {name} cannot be asked: {error.why or error.what}"
@@ -291,7 +291,8 @@ def _of(check: Check, finding: Finding, database: str, host: str) -> Finding:
     return replace(finding, check=check.id, database=database, host=host)
 
 
-def _missing(error: CohesionError) -> bool:
+def missing(error: CohesionError) -> bool:
+    """Say whether it is the database that is not there, or takes no connections, not its server."""
     return getattr(error.__cause__, "sqlstate", None) in (NO_DATABASE, NOT_ACCEPTING) or (
         "does not exist" in error.why and "database" in error.why
     )
@@ -303,7 +304,7 @@ def _availability() -> Check:
     return availability
 
 
-def _trouble(error: CohesionError, ctx: Context, seconds: float) -> SimpleNamespace:
+def trouble(error: CohesionError, ctx: Context, seconds: float) -> SimpleNamespace:
     """Return what kept us from asking a server, as facts of the check ``availability``."""
     of, fix = "lost", error.fix
     if isinstance(error, ServerDown):

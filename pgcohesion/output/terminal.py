@@ -43,6 +43,7 @@ class Output:
         self.json, self.quiet, self.verbose = json, quiet, verbose
         self.stdout, self.stderr = stdout or sys.stdout, stderr or sys.stderr
         self.stdin = stdin or sys.stdin
+        self.gone = False  # nobody reads stdout any more
         self._spinning = False  # one spinner at a time: a step within a step stays silent
         self._paint, self._paint_err = Painter(_colour(self.stdout)), Painter(_colour(self.stderr))
 
@@ -50,6 +51,17 @@ class Output:
     def interactive(self) -> bool:
         """Whether a person can be asked."""
         return self.stdin is not None and self.stdin.isatty() and self.stderr.isatty()
+
+    @property
+    def live(self) -> bool:
+        """Whether a screen can be drawn, and keys be read."""
+        ours = self.stdin is not None and self.stdin.isatty() and self.stdout.isatty()
+        return ours and not self.json and os.environ.get("TERM", "dumb") != "dumb"
+
+    @property
+    def painter(self) -> Painter:
+        """What colours the answer."""
+        return self._paint
 
     # --- stdout ---------------------------------------------------------------------------------------
 
@@ -142,13 +154,13 @@ class Output:
         for item in items:
             yield from text.line(item, self._paint_err)
 
-    @staticmethod
-    def _print(stream: TextIO, lines: Iterable[str], *, masked: bool = True) -> None:
+    def _print(self, stream: TextIO, lines: Iterable[str], *, masked: bool = True) -> None:
         try:
             stream.writelines(_printable(redact(line) if masked else line, stream) + "\n" for line in lines)
             stream.flush()
         except BrokenPipeError:
             silence(stream)
+            self.gone = self.gone or stream is self.stdout
 
 
 def _printable(line: str, stream: TextIO) -> str:

@@ -21,10 +21,18 @@ _COLOURS = {
     "dim": "2",
     "error": "1;31",
     "fix": "36",
+    "selected": "7",
 }
 
 
-_CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127) if chr(number) != "\t"} | {10: "\\n"}
+_CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if chr(number) != "\t"} | {
+    10: "\\n"
+}
+# Marks that turn the direction of what follows, and separators of lines: they would rearrange what stands beside them.
+_CONTROL |= {
+    number: f"\\u{number:04x}"
+    for number in (0x200B, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2060, 0x206A), 0xFEFF)
+}
 
 
 def clean(text: str) -> str:
