@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -28,8 +29,9 @@ class Terminal:
     def __init__(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], columns: int = 80, lines: int = 24
     ) -> None:
-        self.screen = pyte.Screen(columns, lines)
-        self._stream = pyte.ByteStream(self.screen)
+        self._screens = {name: pyte.Screen(columns, lines) for name in (b"l", b"h")}  # pyte has no other screen
+        self._streams = {name: pyte.ByteStream(screen) for name, screen in self._screens.items()}
+        self._on = b"l"
         self.raw = b""
         self._master, slave = pty.openpty()
         self.slave = os.ttyname(slave)
@@ -61,7 +63,8 @@ class Terminal:
 
     def resize(self, columns: int, lines: int) -> None:
         """Change the size, as dragging a window does."""
-        self.screen.resize(lines, columns)
+        for screen in self._screens.values():
+            screen.resize(lines, columns)
         self._size(columns, lines)
         os.kill(self.process.pid, signal.SIGWINCH)
 
@@ -77,12 +80,15 @@ class Terminal:
             except OSError:
                 return
             self.raw += data
-            self._stream.feed(data)
+            for part in re.split(rb"(\x1b\[\?1049[hl])", data):
+                if part.startswith(b"\x1b[?1049"):
+                    self._on = part[-1:]
+                self._streams[self._on].feed(part)
 
     @property
     def lines(self) -> list[str]:
         """The rows of the screen."""
-        return [line.rstrip() for line in self.screen.display]
+        return [line.rstrip() for line in self._screens[self._on].display]
 
     @property
     def text(self) -> str:
@@ -109,5 +115,4 @@ class Terminal:
     def restored(self) -> bool:
         """Whether the terminal is as it was: its modes, the first screen, a cursor."""
         same = termios.tcgetattr(self._slave) == self.before
-        left = self.raw.rfind(b"\x1b[?1049l") > self.raw.rfind(b"\x1b[?1049h")
-        return same and left and self.raw.rfind(b"\x1b[?25h") > self.raw.rfind(b"\x1b[?25l")
+        return same and self._on == b"l" and self.raw.rfind(b"\x1b[?25h") > self.raw.rfind(b"\x1b[?25l")

@@ -65,14 +65,19 @@ class Judge:
     def _run(self) -> None:
         try:
             while not self._ended.is_set():
-                if self._reachable and not self._reader.paused:
+                if self._able:
                     self._judge()
                 self._past.keep(self._reader.seen.points)
-                self._poked.wait(TICK)
+                left = min(self._due.values()) - time.monotonic() if self._able else TICK
+                self._poked.wait(max(0.1, min(TICK, left)))
                 self._poked.clear()
         except BaseException as error:  # noqa: BLE001  (raised again in the main thread)
             self.error = error
             self._wake()
+
+    @property
+    def _able(self) -> bool:
+        return self._reachable and not self._reader.paused
 
     def _judge(self) -> None:
         if not self.judged.checks:
