@@ -52,6 +52,7 @@ class Terminal:
         self._encoding = output.stdout.encoding or "utf-8"
         self._paint: Painter = output.painter
         self._shown: list[str] = []
+        self._blank = True  # what is shown is not what was drawn last
         self._gone = False
         self._old: dict[int, Signal] = {}
         self._log = _Held()
@@ -102,7 +103,7 @@ class Terminal:
         mode[6][termios.VQUIT] = b"\x00"  # Ctrl-\ would leave the terminal as it is
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         termios.tcsetattr(self._in, termios.TCSADRAIN, mode)
-        self._shown = []
+        self._blank = True
         self._write(TAKE)
 
     def _give(self) -> None:
@@ -111,7 +112,7 @@ class Terminal:
             termios.tcsetattr(self._in, termios.TCSAFLUSH, self._saved)
 
     def _resized(self, number: int, frame: FrameType | None) -> None:
-        self._shown = []
+        self._blank = True
         self.wake()
 
     def _suspended(self, number: int, frame: FrameType | None) -> None:
@@ -153,7 +154,9 @@ class Terminal:
     def show(self, rows: Sequence[Sequence[tuple[str, str]]]) -> None:
         """Draw rows of (text, style) from the top; those that are as they were are left alone."""
         lines = [redact("".join(self._paint(text, style) for text, style in row)) for row in rows]
-        parts = [] if self._shown else ["\x1b[2J"]
+        parts = []
+        if self._blank:
+            self._blank, self._shown, parts = False, [], ["\x1b[2J"]
         before = [*self._shown, *([""] * (len(lines) - len(self._shown)))]
         parts += [
             f"\x1b[{n};1H{new}\x1b[K" for n, (new, old) in enumerate(zip(lines, before, strict=False), 1) if new != old

@@ -20,7 +20,6 @@ import psycopg
 import pytest
 
 from pgcohesion.context import Context
-from pgcohesion.health.watch import facts
 from pgcohesion.opening import open_context
 from pgcohesion.setup import setup
 from tests.support import Project, end_server, project
@@ -355,59 +354,6 @@ def test_its_session_has_a_name_is_one_and_only_reads(shared: Project, ctx: Cont
         terminal.press("q")
         assert terminal.ended() == 0
         terminal.until(lambda: ours() == [])
-
-
-def test_every_statement_is_read_only_and_answers_within_a_trip(ctx: Context) -> None:
-    connection = ctx.watched.another().connection()
-    facts.prepare(connection)
-    found = facts.read(connection, 5.0, pid=connection.info.backend_pid)
-    assert found.refused == {}
-    assert found.held is not None
-    assert found.checkpoints is not None
-    connection.close()
-
-
-def test_a_role_that_may_see_little_is_told_what_is_left_out(ctx: Context) -> None:
-    ctx.db.execute("CREATE ROLE little LOGIN PASSWORD 'little'")
-    try:
-        with closing(connect(ctx, dbname="postgres", autocommit=True)) as connection:
-            connection.execute("SET SESSION AUTHORIZATION little")
-            facts.prepare(connection)
-            found = facts.read(connection, 5.0)
-            assert found.counters.slots == 100
-    finally:
-        ctx.db.execute("DROP ROLE little")
-
-
-def test_texts_of_other_encodings_are_marked_not_an_error(ctx: Context) -> None:
-    ctx.db.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0", database="postgres")
-    try:
-        with closing(connect(ctx, dbname="latin", client_encoding="LATIN1")) as other, closing(
-            connect(ctx, autocommit=True)
-        ) as connection:  # fmt: skip
-            other.execute("SELECT 'gr\u00fcn'")
-            facts.prepare(connection)
-            found = facts.read(connection, 5.0)
-            (query,) = (one.query for one in found.sessions if one.pid == other.info.backend_pid)
-            assert query == "SELECT 'gr\ufffdn'"
-    finally:
-        ctx.db.execute("DROP DATABASE latin WITH (FORCE)", database="postgres")
-
-
-def test_top_statements_come_from_their_gains(ctx: Context, database: str) -> None:
-    libraries = ctx.db.execute("SHOW shared_preload_libraries")[0][0]
-    with closing(connect(ctx, dbname=database, autocommit=True)) as connection:
-        facts.prepare(connection)
-        assert facts.statements_schema(connection, 5.0) is None
-        connection.execute('CREATE SCHEMA "odd name"')
-        connection.execute('CREATE EXTENSION pg_stat_statements SCHEMA "odd name"')
-        assert facts.statements_schema(connection, 5.0) == "odd name"
-        found = facts.statements(connection, "odd name", 5.0)
-        if "pg_stat_statements" in libraries:
-            assert isinstance(found, list)
-        else:
-            assert isinstance(found, str)
-            assert "shared_preload_libraries" in found
 
 
 def test_a_new_view_begins_with_the_bars_of_the_last(own: Project) -> None:

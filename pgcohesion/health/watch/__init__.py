@@ -16,7 +16,7 @@ from .lines import Refresh
 from .mending import Mender
 from .past import Past
 from .reader import Reader
-from .screen import Size, draw
+from .screen import Size, draw, settled
 from .snapshot import SLOW, Snapshot
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ class Watch:
 def _drawn(watch: Watch, terminal: Terminal, desk: Desk, count: int) -> int:
     while True:
         snapshot = watch.snapshot()
-        desk = begun(desk, snapshot)
-        columns, lines = terminal.size
-        terminal.show(draw(snapshot, desk, Size(columns, lines, ascii_only=not terminal.unicode)))
+        size = Size(*terminal.size, ascii_only=not terminal.unicode)
+        desk = settled(snapshot, begun(desk, snapshot), size)
+        terminal.show(draw(snapshot, desk, size))
         if count and snapshot.seen.number >= count:
             return Refresh(snapshot).code
         before = desk

@@ -18,7 +18,7 @@ MOST = 200  # sessions that are shown, and waiters whose blockers are asked for
 COUNTERS = """SELECT extract(epoch FROM clock_timestamp())::float8, current_setting('server_version'),
     extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8, pg_is_in_recovery(),
     current_setting('max_connections')::int, s.total::int, s.active::int, s.idle::int, s.in_transaction::int,
-    s.waiting::int, d.*,
+    s.waiting::int, s.hidden::int, d.*,
     pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
                     '0/0')::float8,
     CASE WHEN pg_is_in_recovery()
@@ -27,8 +27,9 @@ COUNTERS = """SELECT extract(epoch FROM clock_timestamp())::float8, current_sett
   FROM (SELECT count(*) AS total, count(*) FILTER (WHERE state = 'active' AND pid <> pg_backend_pid()) AS active,
                count(*) FILTER (WHERE state = 'idle') AS idle,
                count(*) FILTER (WHERE state LIKE 'idle in%') AS in_transaction,
-               count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting
-          FROM pg_stat_activity WHERE backend_type = 'client backend') s,
+               count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting,
+               count(*) FILTER (WHERE backend_type IS NULL) AS hidden
+          FROM pg_stat_activity WHERE backend_type = 'client backend' OR backend_type IS NULL AND datid <> 0) s,
        (SELECT sum(xact_commit)::float8, sum(xact_rollback)::float8, sum(blks_hit)::float8, sum(blks_read)::float8,
                sum(temp_bytes)::float8, sum(deadlocks)::float8 FROM pg_stat_database) d"""
 SESSIONS = f"""SELECT pid, coalesce(usename::text, ''), coalesce(datname::text, ''), coalesce(application_name, ''),
@@ -37,7 +38,8 @@ SESSIONS = f"""SELECT pid, coalesce(usename::text, ''), coalesce(datname::text, 
     extract(epoch FROM clock_timestamp() - CASE state WHEN 'active' THEN query_start ELSE state_change END)::float8,
     left(query, 500)
   FROM pg_stat_activity
- WHERE pid <> pg_backend_pid() AND (backend_type = 'client backend' OR state = 'active' OR xact_start IS NOT NULL)
+ WHERE pid <> pg_backend_pid() AND (backend_type = 'client backend' OR state = 'active' OR xact_start IS NOT NULL
+                                    OR backend_type IS NULL AND datid <> 0)
  ORDER BY coalesce(state, 'idle') = 'idle', coalesce(xact_start, state_change), pid LIMIT {MOST}"""  # noqa: S608
 # Nobody waits, most of the time: then the condition is false before pg_locks is read.
 LOCKS = f"""WITH waiting AS MATERIALIZED (
@@ -202,7 +204,10 @@ class Held(Struct, frozen=True):
 
 
 class Counters(Struct, frozen=True):
-    """Numbers of the whole server *at* its own time; those from *commits* on only grow."""
+    """Numbers of the whole server *at* its own time; those from *commits* on only grow.
+
+    *hidden* sessions are those whose state our role may not see.
+    """
 
     at: float
     version: str
@@ -214,6 +219,7 @@ class Counters(Struct, frozen=True):
     idle: int
     in_transaction: int
     waiting: int
+    hidden: int
     commits: float | None
     rollbacks: float | None
     hits: float | None

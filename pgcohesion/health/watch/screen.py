@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...view import Grade, size
 from .details import lines as details
+from .facts import MOST
 from .keys import Desk
 from .past import binned
 from .snapshot import Snapshot
@@ -29,6 +31,14 @@ class Size(Struct, frozen=True):
     columns: int
     lines: int
     ascii_only: bool = False
+
+
+def settled(snapshot: Snapshot, desk: Desk, on: Size) -> Desk:
+    """Return the desk scrolled no further than what lies on top of it goes."""
+    if not desk.scroll:
+        return desk
+    most = len(details(snapshot, desk, max(on.columns - 2, 1))) - 1
+    return replace(desk, scroll=max(0, min(desk.scroll, most)))
 
 
 def draw(snapshot: Snapshot, desk: Desk, on: Size) -> list[Spans]:
@@ -153,10 +163,12 @@ def _tabs(snapshot: Snapshot, desk: Desk) -> Spans:
         "findings": len(snapshot.judged.bad),
         "progress": len(facts.progress) if facts else 0,
     }
+    many = facts.counters.total - 1 if facts else 0
+    listed = f" ({len(facts.sessions)} of {many})" if facts and len(facts.sessions) == MOST < many else ""
+    noted = {view: f" ({number})" if number else "" for view, number in numbers.items()} | {"sessions": listed}
     spans: list[Span] = []
     for number, view in enumerate(VIEWS, 1):
-        many = f" ({numbers[view]})" if numbers.get(view) else ""
-        text = f"{number} {view}{many}"
+        text = f"{number} {view}{noted.get(view, '')}"
         spans += [(f"[{text}]", "bold") if view == desk.view else (f" {text} ", "dim"), (" ", "")]
     if desk.needle and desk.typing != "filter":
         spans.append((f" /{desk.needle}", "fix"))
@@ -226,8 +238,7 @@ def _row(row: Row, columns: Sequence[Column], on: Size, *, chosen: bool) -> Span
 
 def _over(snapshot: Snapshot, desk: Desk, on: Size, room: int) -> list[Spans]:
     lines = details(snapshot, desk, max(on.columns - 2, 1))
-    top = max(0, min(desk.scroll, len(lines) - room))
-    return [((f" {text}", style),) for text, style in lines[top : top + room]]
+    return [((f" {text}", style),) for text, style in lines[desk.scroll : desk.scroll + room]]
 
 
 def _foot(desk: Desk, on: Size) -> Spans:

@@ -124,6 +124,8 @@ class Snapshot(Struct, frozen=True):
         """The worst of what is seen now and what the checks have found."""
         if not self.reachable:
             return Grade.FAIL
+        if self.facts is None:
+            return Grade.UNKNOWN
         return max((self.grade_now, *(one.grade for one in self.judged.bad)), key=SEVERITY.index)
 
     @property
@@ -152,7 +154,11 @@ class Snapshot(Struct, frozen=True):
             return f"fail: {word} since {_whole(self.now - self.trouble.since)}{said}"
         if self._silent:
             return f"fail: no answer for {_whole(self._silent)}"
-        word = {Grade.FAIL: "fail", Grade.WARN: "warn"}.get(self.grade, "healthy")
+        if self.facts is None:
+            return f"connecting to {self.host} ..."
+        word = {Grade.FAIL: "fail", Grade.WARN: "warn"}.get(
+            self.grade, "healthy" if self.judged.at else "so far healthy"
+        )
         parts = [self._found(), *self._seen()]
         return f"{word}: {'; '.join(part for part in parts if part)}"
 
@@ -173,6 +179,7 @@ class Snapshot(Struct, frozen=True):
         waiting = [node for node in self.facts.nodes if node.blockers]
         seen = [f"{count(len(waiting), 'session')} blocked, {age(self.longest)}"] if waiting else []
         counters = self.facts.counters
+        seen += [f"{count(counters.hidden, 'session')} hidden: needs pg_monitor"] if counters.hidden else []
         if "connections" in self.judged.limits and counters.slots:
             share = counters.total / counters.slots
             full = self.judged.limits["connections"].grade(share) is not Grade.OK

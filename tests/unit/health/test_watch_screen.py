@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from pgcohesion.health.watch.facts import Facts, Node
 from pgcohesion.health.watch.keys import Desk, Effect, begun, press
 from pgcohesion.health.watch.lines import Refresh
-from pgcohesion.health.watch.screen import Size, draw
+from pgcohesion.health.watch.screen import Size, draw, settled
 from pgcohesion.health.watch.snapshot import Judged, Mending, Seen, Snapshot, Trouble
 from pgcohesion.health.watch.tables import VIEWS, sections, tree
 from pgcohesion.health.watch.words import cells
@@ -102,10 +102,12 @@ REFUSED = Trouble("refused", "Connection refused\nIs the server running?", "star
 @pytest.mark.parametrize(
     ("snapshot", "verdict", "grade"),
     [
-        (NOTHING, "healthy: the checks are not done yet", Grade.OK),
-        (replace(NOTHING, asking=NOW - 1.9), "healthy: the checks are not done yet", Grade.OK),
+        (NOTHING, "connecting to db1 ...", Grade.UNKNOWN),
+        (replace(NOTHING, asking=NOW - 1.9), "connecting to db1 ...", Grade.UNKNOWN),
+        (replace(NOTHING, seen=Seen(facts=Facts(COUNTERS))), "so far healthy: the checks are not done yet", Grade.OK),
         (replace(NOTHING, asking=NOW - 5), "fail: no answer for 5 s", Grade.FAIL),
         (replace(NOTHING, seen=Seen(trouble=REFUSED)), "fail: refused since 12 s: Connection refused Is", Grade.FAIL),
+        (counted(hidden=3), "healthy: 0 checks 12s ago; 3 sessions hidden: needs pg_monitor", Grade.OK),
         (counted(waiting=0), "healthy: 0 checks 12s ago", Grade.OK),
         (counted(total=85), "warn: 0 checks 12s ago; 85 of 100 connections", Grade.WARN),
         (counted(total=100), "fail: 0 checks 12s ago; 100 of 100 connections", Grade.FAIL),
@@ -254,3 +256,17 @@ def test_a_server_out_of_reach_is_an_error() -> None:
     assert (down.code, down.failed) == (3, True)
     assert down.as_dict()["error"]["kind"] == "refused"
     assert Refresh(replace(NOTHING, asking=NOW - 9)).as_dict()["error"]["what"] == "fail: no answer for 9 s"
+
+
+def test_what_lies_on_top_scrolls_as_far_as_it_goes() -> None:
+    desk, _ = after(["?", "end"])
+    desk = settled(SNAPSHOT, desk, Size(80, 12))
+    assert "this help" in shown(desk=desk, lines=12)
+    assert after(["up"], desk=desk)[0].scroll == desk.scroll - 1
+    assert settled(SNAPSHOT, after(["home"], desk=desk)[0], Size(80, 12)).scroll == 0
+
+
+def test_sessions_that_are_not_listed_are_counted() -> None:
+    many = tuple(replace(SESSIONS[1], pid=n) for n in range(200))
+    snapshot = moment(facts=replace(FACTS, counters=replace(COUNTERS, total=951), sessions=many))
+    assert "[1 sessions (200 of 950)]" in shown(snapshot)

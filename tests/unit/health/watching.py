@@ -25,7 +25,7 @@ from pgcohesion.view import Grade
 NOW = 1_795_000_000.0
 COUNTERS = Counters(
     at=NOW, version="18.1", uptime=3600.0, standby=False, slots=100, total=7, active=3, idle=2, in_transaction=1,
-    waiting=2, commits=1000.0, rollbacks=10.0, hits=5000.0, reads=100.0, temp=0.0, deadlocks=0.0, wal=1e9,
+    waiting=2, hidden=0, commits=1000.0, rollbacks=10.0, hits=5000.0, reads=100.0, temp=0.0, deadlocks=0.0, wal=1e9,
     replay_bytes=None, replay_seconds=None,
 )  # fmt: skip
 SESSIONS = (
