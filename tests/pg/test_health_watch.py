@@ -294,7 +294,7 @@ def test_json_is_a_document_a_line(shared: Project, blocked: tuple[int, int]) ->
     last = documents[-1]
     assert (last["task"], last["env"], last["schema_version"]) == ("health.watch", "test", 1)
     result = last["result"]
-    assert result["counters"]["slots"] == 100
+    assert result["counters"]["slots"] == 97
     assert result["rates"]["tps"] is not None
     nodes = {node["pid"]: node for node in result["nodes"]}
     assert nodes[blocked[1]]["blockers"] == [blocked[0]]
@@ -308,7 +308,7 @@ def test_lines_say_the_verdict_and_what_has_changed(shared: Project, blocked: tu
     assert done.returncode == 0
     assert f"+ process {blocked[0]} (postgres, idle in transaction) blocks 1 session: LOCK bills" in done.stdout
     assert sum(line.startswith("test: ") for line in lines) == 2
-    assert "of 100 connections" in lines[-1]
+    assert "of 97 connections" in lines[-1]
     assert "\x1b" not in done.stdout
 
 

@@ -17,8 +17,9 @@ from .words import tidy
 MOST = 200  # sessions that are shown, and waiters whose blockers are asked for
 COUNTERS = """SELECT extract(epoch FROM clock_timestamp())::float8, current_setting('server_version'),
     extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8, pg_is_in_recovery(),
-    current_setting('max_connections')::int, s.total::int, s.active::int, s.idle::int, s.in_transaction::int,
-    s.waiting::int, s.hidden::int, d.*,
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true)::int, 0),
+    s.total::int, s.active::int, s.idle::int, s.in_transaction::int, s.waiting::int, s.hidden::int, d.*,
     pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
                     '0/0')::float8,
     CASE WHEN pg_is_in_recovery()
@@ -206,7 +207,7 @@ class Held(Struct, frozen=True):
 class Counters(Struct, frozen=True):
     """Numbers of the whole server *at* its own time; those from *commits* on only grow.
 
-    *hidden* sessions are those whose state our role may not see.
+    *slots* are those that are not reserved; *hidden* sessions are those whose state our role may not see.
     """
 
     at: float
