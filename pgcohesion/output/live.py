@@ -79,7 +79,7 @@ class Terminal:
             self._wakes, self._wake = os.pipe()
             os.set_blocking(self._wake, False)
             os.set_blocking(self._wakes, False)
-            self._log.hold()
+            self._log.begin()
             self._take()
             if threading.current_thread() is threading.main_thread():
                 handlers = {signal.SIGWINCH: self._resized, signal.SIGTSTP: self._suspended}
@@ -91,7 +91,7 @@ class Terminal:
             for number, handler in self._old.items():
                 signal.signal(number, handler)
             self._give()
-            self._log.release()
+            self._log.end()
             os.close(self._wakes)
             os.close(self._wake)
 
@@ -190,12 +190,12 @@ class _Held(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self._records.append(record)
 
-    def hold(self) -> None:
+    def begin(self) -> None:
         """Stand in for the handlers of the log."""
         logger = logging.getLogger(logs.ROOT)
         self._handlers, logger.handlers[:] = logger.handlers[:], [self]
 
-    def release(self) -> None:
+    def end(self) -> None:
         """Put them back, and give them what came meanwhile."""
         logging.getLogger(logs.ROOT).handlers[:] = self._handlers
         for record in self._records:

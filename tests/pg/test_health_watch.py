@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -79,11 +80,21 @@ def postmaster(made: Project) -> tuple[int, Path]:
     return int((data / "postmaster.pid").read_text().split()[0]), data
 
 
-def everyone(made: Project) -> list[int]:
-    """Return the processes of the server, its first one last."""
-    pid, _ = postmaster(made)
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [*map(int, children), pid]
+@contextmanager
+def frozen(made: Project) -> Iterator[None]:
+    """Stop every process of the server, its first one first: it starts no others then."""
+    first, _ = postmaster(made)
+    os.kill(first, signal.SIGSTOP)
+    others = [int(pid) for pid in Path(f"/proc/{first}/task/{first}/children").read_text().split()]
+    for pid in others:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in (first, *others):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 # --- the screen ---------------------------------------------------------------------------------------------------
@@ -230,10 +241,7 @@ def test_an_environment_without_a_server_is_an_error(fresh: Project) -> None:
 def test_a_frozen_server_does_not_freeze_the_keys(own: Project) -> None:
     with watching(own, "--interval=0.5") as terminal:
         terminal.until(lambda: re.search(r"\d+ checks", terminal.text))
-        processes = everyone(own)
-        for pid in processes:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(own):
             terminal.until(lambda: re.search(r"fail: no answer for [3-5] s", terminal.lines[1]), 15)
             started = time.monotonic()
             terminal.press("?")
@@ -242,10 +250,6 @@ def test_a_frozen_server_does_not_freeze_the_keys(own: Project) -> None:
             terminal.until("[3 findings", 2)
             assert time.monotonic() - started < 2
             terminal.until(lambda: re.search(r"fail: no answer.* since \d+ s", terminal.lines[1]), 20)
-        finally:
-            for pid in reversed(processes):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
         terminal.until(lambda: not terminal.lines[1].startswith("fail: no answer"), 20)
         terminal.press("q")
         assert terminal.ended() == 0
@@ -255,20 +259,13 @@ def test_a_frozen_server_does_not_freeze_the_keys(own: Project) -> None:
 def test_a_frozen_server_does_not_hold_up_the_end(own: Project) -> None:
     with watching(own, "--interval=0.5") as terminal:
         terminal.until("connections ")
-        processes = everyone(own)
-        for pid in processes:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen(own):
             terminal.until(lambda: terminal.lines[1].startswith("fail: no answer"), 15)
             started = time.monotonic()
             terminal.press("q")
             assert terminal.ended() == 0
             assert time.monotonic() - started < 3
             assert terminal.restored()
-        finally:
-            for pid in reversed(processes):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
 
 
 def test_a_server_that_is_killed_is_out_of_reach_and_comes_back(own: Project) -> None:
@@ -360,7 +357,6 @@ def test_a_new_view_begins_with_the_bars_of_the_last(own: Project) -> None:
     with closing(open_context("test", root=own.root)) as ctx, closing(connect(ctx)) as busy:
         with watching(own, "--interval=0.5") as terminal:
             path = own.root / ".pgcohesion" / "test" / "health.sqlite"
-            import sqlite3
 
             def kept() -> int:
                 busy.execute("SELECT 1")
@@ -368,7 +364,8 @@ def test_a_new_view_begins_with_the_bars_of_the_last(own: Project) -> None:
                 with closing(sqlite3.connect(path)) as history:
                     return int(history.execute("SELECT count(*) FROM watched").fetchone()[0])
 
-            terminal.until(lambda: path.exists() and kept() >= 1, 40)
+            terminal.until("connections ")
+            terminal.until(lambda: kept() >= 1, 40)
             terminal.press("q")
             assert terminal.ended() == 0
         with watching(own, "--interval=0.5") as terminal:
@@ -378,3 +375,18 @@ def test_a_new_view_begins_with_the_bars_of_the_last(own: Project) -> None:
             assert len(set(bars[1])) > 1
             terminal.press("q")
             assert terminal.ended() == 0
+
+
+def test_a_history_that_cannot_be_used_is_none(own: Project) -> None:
+    file = own.root / ".pgcohesion" / "test" / "health.sqlite"
+    with closing(sqlite3.connect(file)) as history:  # of another version, say
+        history.execute("CREATE TABLE watched (other TEXT)")
+        history.execute("CREATE TABLE findings (run INTEGER, fingerprint TEXT, check_id TEXT, grade TEXT)")
+        history.execute("CREATE TABLE runs (id INTEGER PRIMARY KEY, at REAL)")
+        history.commit()
+    with watching(own, "--interval=0.5") as terminal:
+        terminal.until(lambda: re.search(r"\d+ checks", terminal.text))
+        assert "no history" not in terminal.text  # the log waits for the end
+        terminal.press("q")
+        assert terminal.ended() == 0
+        assert "warning no history" in terminal.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
 from threading import Event, Thread
@@ -98,11 +99,17 @@ class Judge:
         return Judged(checks=checks, limits={name: Limits.of(one, changed.get(name)) for name, one in checks.items()})
 
     def _report(self, profile: str) -> Report:
-        """Run the checks; only the thorough runs are kept, or they would push each other out of the history."""
+        """Run the checks; only the thorough runs are kept, or they would push each other out of the history.
+
+        Where the history cannot be used, a full disk for one, the checks are run without.
+        """
         from .. import check
 
         ctx = self.ctx.another(Output(quiet=True))
         try:
             return check(ctx, profile=profile, keep=profile == "standard")
+        except sqlite3.Error as error:
+            ctx.log.warning("no history", why=str(error))
+            return check(ctx, profile=profile, remember=False)
         finally:
             ctx.close()
