@@ -154,15 +154,20 @@ def test_views_keys_and_sizes(shared: Project) -> None:
         assert terminal.restored()
 
 
-def test_a_fix_is_shown_and_copied(shared: Project, ctx: Context, blocked: tuple[int, int]) -> None:
+def select(terminal: Terminal, check: str) -> None:
+    """Move to the finding of a check."""
+    terminal.until(check, 60)
+    terminal.press("3")
+    terminal.until("[3 findings")
+    while not re.search(rf"^>\w+ +{check}", terminal.text, re.MULTILINE):
+        terminal.press("j")
+        terminal.pump(0.3)
+
+
+def test_a_fix_is_shown_and_copied(shared: Project, blocked: tuple[int, int]) -> None:
     sets = ("--set", "health.limits.blocked_sessions.warn=0.1")
-    with watching(shared, "--interval=0.5", *sets) as terminal:
-        terminal.until("blocked_sessions", 60)
-        terminal.press("3")
-        terminal.until("[3 findings")
-        while not re.search(r"^>\w+ +blocked_sessions", terminal.text, re.MULTILINE):
-            terminal.press("j")
-            terminal.pump(0.3)
+    with watching(shared, "--interval=0.5", *sets, lines=35) as terminal:
+        select(terminal, "blocked_sessions")
         terminal.press("\r")
         terminal.until("pg_terminate_backend")
         terminal.until("why")
@@ -170,12 +175,40 @@ def test_a_fix_is_shown_and_copied(shared: Project, ctx: Context, blocked: tuple
         terminal.until("copied the fix")
         (copied,) = re.findall(rb"\x1b\]52;c;([^\x07]*)\x07", terminal.raw)
         assert str(blocked[0]) in base64.b64decode(copied).decode()
-        terminal.press("f")
-        terminal.until(lambda: "not done" in terminal.text or "type test to do it" in terminal.text)
-        terminal.press("\x1b\x1b")
+        terminal.press("f")  # to end sessions is opt-in, and this environment has not
+        terminal.until("not done")
+        terminal.press("\x1b")
         terminal.until("[3 findings")
         terminal.press("q")
         assert terminal.ended() == 0
+
+
+def test_a_finding_is_mended_after_the_name_was_typed(own: Project) -> None:
+    with closing(open_context("test", root=own.root)) as ctx, closing(connect(ctx, autocommit=True)) as db:
+        db.execute("CREATE TABLE lately WITH (autovacuum_enabled = off) AS SELECT generate_series(1, 20000) AS i")
+        db.execute("SELECT pg_stat_force_next_flush()")
+        db.execute("SELECT 1")
+
+        def analyzed() -> bool:
+            return bool(db.execute("SELECT count(*) FROM pg_stats WHERE tablename = 'lately'").fetchall()[0][0])
+
+        with watching(own, "--interval=0.5", lines=35) as terminal:
+            select(terminal, "never_analyzed")
+            terminal.press("f")
+            terminal.until("this would be done")
+            terminal.until("ANALYZE")
+            terminal.press("tset\r")
+            terminal.until("`test` was not typed")
+            assert not analyzed()
+            terminal.press("f")
+            terminal.until("type test to do it")
+            terminal.press("test\r")
+            terminal.until("1 mended, 0 left")
+            assert analyzed()
+            terminal.press("\x1b")
+            terminal.until(lambda: "never_analyzed" not in terminal.text)  # the checks have run again
+            terminal.press("q")
+            assert terminal.ended() == 0
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("1", False), ("", True)])

@@ -8,23 +8,21 @@ from io import StringIO
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from ... import health as room
-from ...errors import CohesionError, Refused
+from ...errors import CohesionError
 from ...output import Output
 from ...view import Answer, Line
+from .. import healing
 from ..registry import Finding
 from .snapshot import Mending
 
 if TYPE_CHECKING:
     from ...context import Context
+    from ..healing import Healing
 
 
-def heal(ctx: Context, finding: Finding) -> Answer:
-    """Plan or make the fix of a finding, as the options of *ctx* say. Raises Refused where there is none."""
-    healing: Callable[..., Answer] | None = getattr(room, "heal", None)
-    if healing is None:
-        raise Refused("nothing mends this by itself", fix=finding.fix)
-    return healing(ctx, check=finding.check, object=finding.object)
+def heal(ctx: Context, finding: Finding, *, apply: bool) -> Healing:
+    """Plan the fix of a finding, or with *apply* make it. Raises as :func:`pgcohesion.health.healing.heal`."""
+    return healing.heal(ctx, apply=apply, check=finding.check, object=finding.object)
 
 
 class Mender:
@@ -68,14 +66,15 @@ class Mender:
         self._wake()
 
     def _planned(self, finding: Finding) -> Mending:
-        with self._opened(dry_run=True) as ctx:
-            answer = heal(ctx, finding)
-        return Mending(finding, "ready" if answer.pending else "failed", tuple(_lines(answer)))
+        with self._opened() as ctx:
+            answer = heal(ctx, finding, apply=False)
+        able = any(one.act for one in answer.proposals)
+        return Mending(finding, "ready" if able else "failed", tuple(_lines(answer)))
 
     def _done(self, finding: Finding) -> Mending:
-        with self._opened(dry_run=False, yes=self._ctx.env) as ctx, ctx.alone():
-            answer = heal(ctx, finding)
-        return Mending(finding, "failed" if answer.failed else "done", tuple(_lines(answer)))
+        with self._opened(yes=self._ctx.env) as ctx, ctx.alone():
+            answer = heal(ctx, finding, apply=True)
+        return Mending(finding, "done", tuple(_lines(answer)))
 
     @contextmanager
     def _opened(self, **options: Any) -> Iterator[Context]:

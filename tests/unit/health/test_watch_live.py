@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.sql import SQL, Composed
 
-from pgcohesion import health
 from pgcohesion.context import Context
 from pgcohesion.errors import Refused
+from pgcohesion.health import healing
+from pgcohesion.health.healing import Healing, Proposal
+from pgcohesion.health.healing.remedies import Act
 from pgcohesion.health.registry import Finding
 from pgcohesion.health.watch.mending import Mender
 from pgcohesion.opening import open_context
 from pgcohesion.output.live import keys
-from pgcohesion.plan import Applied, Change, Plan, Planned, Step
+from pgcohesion.plan import Change, Plan, Planned, Step
 from pgcohesion.view import Grade
 from tests.support import REPO
 from tests.unit.health.watching import FOUND
@@ -34,21 +37,24 @@ def test_keys(sent: str, names: list[str]) -> None:
     assert keys(sent) == names
 
 
-class Healing:
+class Healer:
     """A stand-in for the room's healing: one step that takes note of what it was asked."""
 
     def __init__(self) -> None:
         self.done: list[tuple[str, str, str]] = []
 
-    def __call__(self, ctx: Context, *, check: str, object: str) -> Planned | Applied:  # noqa: A002
+    def __call__(self, ctx: Context, *, apply: bool, check: str, object: str) -> Healing:  # noqa: A002
         step = Step(lambda ctx: self.done.append((check, object, ctx.options.yes)))
-        return ctx.apply(Plan(ctx.env, (Change("drop", f"slot {object}", step, "inactive for 3 h"),)))
+        plan = Plan(ctx.env, (Change("drop", f"slot {object}", step),))
+        act = Act("drop it", Composed([SQL("SELECT pg_drop_replication_slot('s')")]))
+        proposals = (Proposal(FOUND, "opt-in", "drop_slot", act),)
+        return Healing(proposals, ctx.apply(plan) if apply else Planned(plan))
 
 
 @pytest.fixture
-def healing(monkeypatch: pytest.MonkeyPatch) -> Healing:
-    made = Healing()
-    monkeypatch.setattr(health, "heal", made, raising=False)
+def healer(monkeypatch: pytest.MonkeyPatch) -> Healer:
+    made = Healer()
+    monkeypatch.setattr(healing, "heal", made)
     return made
 
 
@@ -70,23 +76,23 @@ def worked(mender: Mender, start: Any, *given: Any) -> str:
     return mender.mending.stage
 
 
-def test_a_fix_is_planned_then_done_in_the_name_of_the_environment(ctx: Context, healing: Healing) -> None:
+def test_a_fix_is_planned_then_done_in_the_name_of_the_environment(ctx: Context, healer: Healer) -> None:
     mender = Mender(ctx, lambda: None)
     assert worked(mender, mender.plan, FOUND) == "ready"
     assert mender.mending is not None
-    assert mender.mending.lines[0] == "- slot s  (inactive for 3 h)"
-    assert healing.done == []
+    assert mender.mending.lines[:2] == ("> inactive_slots: s: drop it", "    SELECT pg_drop_replication_slot('s')")
+    assert healer.done == []
     assert worked(mender, mender.do) == "done"
-    assert healing.done == [("inactive_slots", "s", "test")]
+    assert healer.done == [("inactive_slots", "s", "test")]
     mender.do()  # once
-    assert healing.done == [("inactive_slots", "s", "test")]
+    assert healer.done == [("inactive_slots", "s", "test")]
 
 
 def test_what_cannot_be_mended_says_so(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuses(ctx: Context, *, check: str, object: str) -> Planned:  # noqa: A002
+    def refuses(ctx: Context, *, apply: bool, check: str, object: str) -> Healing:  # noqa: A002
         raise Refused("the kill switch is on", why="HEALING_OFF is set")
 
-    monkeypatch.setattr(health, "heal", refuses, raising=False)
+    monkeypatch.setattr(healing, "heal", refuses)
     mender = Mender(ctx, lambda: None)
     assert worked(mender, mender.plan, FOUND) == "failed"
     assert mender.mending is not None
@@ -96,19 +102,19 @@ def test_what_cannot_be_mended_says_so(ctx: Context, monkeypatch: pytest.MonkeyP
 
 
 def test_a_bug_in_a_fix_does_not_end_the_view(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "heal", lambda *_, **__: 1 / 0, raising=False)
+    monkeypatch.setattr(healing, "heal", lambda *_, **__: 1 / 0)
     mender = Mender(ctx, lambda: None)
     assert worked(mender, mender.plan, FOUND) == "failed"
     assert mender.mending is not None
     assert "ZeroDivisionError" in mender.mending.lines[0]
 
 
-def test_a_plan_that_was_put_aside_does_not_come_back(ctx: Context, healing: Healing) -> None:
+def test_a_plan_that_was_put_aside_does_not_come_back(ctx: Context, healer: Healer) -> None:
     mender = Mender(ctx, lambda: None)
     worked(mender, mender.plan, FOUND)
     mender.forget()
     assert mender.mending is None
     mender.do()
-    assert healing.done == []
+    assert healer.done == []
     other = Finding(Grade.WARN, "x", check="y")
     assert worked(mender, mender.plan, other) == "ready"
