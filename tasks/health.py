@@ -182,6 +182,9 @@ def bench(  # noqa: PLR0913, PLR0917  (options of a command)
     if list or compare:
         return pg.health.measured(ctx, compare, fail_on_regression)
     return pg.health.measure(ctx, seconds=seconds, rounds=rounds, scale=scale, clients=clients, workload=workload)
+
+
+@pg.task(
     example="inv health.watch --env=production",
     help={"interval": "seconds between two looks (default: 2)", "count": "end after so many looks"},
 )
