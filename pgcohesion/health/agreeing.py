@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
 from ..view import Grade
-from .registry import Finding
+from .registry import Finding, most
 
 BAD = (Grade.WARN, Grade.FAIL)
 
@@ -18,16 +18,28 @@ def agreed(findings: Iterable[Finding], everywhere: Collection[str], replicas: C
     Where one could not be asked, or cannot tell yet, the finding is unknown.
     """
     found = list(findings)
-    if not replicas or not everywhere:
-        yield from found
-        return
-    theirs = [one for one in found if one.check in everywhere and one.host]
+    told: dict[tuple[str, str], list[Finding]] = {}
+    for one in _of_all([one for one in found if one.check in everywhere], replicas):
+        told.setdefault((one.check, one.database), []).append(one)
+    for group in told.values():
+        yield from _first(group)
+    yield from (one for one in found if one.check not in everywhere)
+
+
+def _first(group: list[Finding]) -> Iterator[Finding]:
+    """Yield the first of what one check found in a database. A check could not leave the rest out: nodes differ."""
+    bad = [one for one in group if one.grade in BAD]
+    yield from (one for one in group if one.grade not in BAD)
+    for one in most(bad):
+        yield replace(one, check=bad[0].check, database=bad[0].database, why=bad[0].why)
+
+
+def _of_all(found: Sequence[Finding], replicas: Collection[str]) -> Iterator[Finding]:
+    theirs = [one for one in found if one.host]
     asked = {(one.check, one.host, one.database) for one in theirs if one.grade is not Grade.SKIPPED}
     same = {(one.check, one.host, one.database, one.object): one for one in theirs}
     for one in found:
-        if one.check not in everywhere:
-            yield one
-        elif not one.host and one.grade in BAD:
+        if not one.host and one.grade in BAD and replicas:
             yield from _agreed(one, replicas, asked, same)
         elif not one.host:
             yield one

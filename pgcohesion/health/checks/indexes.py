@@ -5,75 +5,125 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade, count, size, span
+from ..catalogue import BEGAN, DEFINITION, MEMBERS, PAGE, THEIRS, create, drop
 from ..registry import YOUNG, Finding, Limits, check_of, most
 
 DAY, MIB = 86400.0, 1024.0**2
-THEIRS = "(SELECT oid FROM pg_namespace WHERE nspname LIKE 'pg\\_%' OR nspname = 'information_schema')"
-"""Schemas that are not the application's."""
-# pg_get_indexdef() would wait for who holds ACCESS EXCLUSIVE.
-DEFINITION = """CASE WHEN NOT EXISTS (
-    SELECT FROM pg_locks k WHERE k.locktype = 'relation' AND k.mode = 'AccessExclusiveLock'
-       AND k.relation IN (i.indrelid, i.indexrelid)) THEN pg_get_indexdef(i.indexrelid) END"""
+IDLE = 180 * DAY
+"""Seconds without a scan after which an index that was used once counts as unused: twice a quarter's report."""
+SCANS, READ = 50, 1_000_000
+"""In a window: scans, and rows that they read, below which nobody waits."""
+LARGE = 10_000
+"""Rows of a table from which an index pays."""
+BUSY = 10_000
+"""Writes from which it matters what a table's indexes cost."""
+
 # A node of a stored expression says where it stood in the statement, which is no difference.
-SHAPE = """i.indrelid, c.relam, i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text,
-    i.indnkeyatts, i.indisunique, coalesce(to_jsonb(i) ->> 'indnullsnotdistinct', 'false'), c.relkind,
-    regexp_replace(i.indexprs::text, ':location -?\\d+', '', 'g'),
-    regexp_replace(i.indpred::text, ':location -?\\d+', '', 'g')"""
-KEPT = """(i.indisprimary OR i.indisexclusion OR i.indisreplident OR i.indisclustered
-    OR EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = i.indexrelid))"""
-DROP = "SET lock_timeout = '2s';\nDROP INDEX CONCURRENTLY {name};"
+SAME = """regexp_replace({}::text, ':location -?\\d+', '', 'g')"""
+CONDITION, EXPRESSIONS = SAME.format("i.indpred"), SAME.format("i.indexprs")
+OPTIONS = """(SELECT array_agg(a.attoptions::text ORDER BY a.attnum)::text FROM pg_attribute a
+               WHERE a.attrelid = i.indexrelid)"""
+SHAPE = f"""i.indrelid, c.relam, c.relkind, i.indnkeyatts, i.indkey::text, i.indclass::text, i.indcollation::text,
+    i.indoption::text, {EXPRESSIONS}, {CONDITION}, {OPTIONS}"""
+CONSTRAINED = "(i.indexrelid IN (SELECT conindid FROM pg_constraint))"
+"""Whether a constraint is held by an index, or a foreign key points to it."""
+PINNED = """(i.indisreplident OR i.indisclustered OR i.indisexclusion OR c.relispartition)"""
+"""Whether an index has another duty, or belongs to that of a partitioned table."""
+USABLE = f"""i.indisvalid AND i.indislive AND c.relpersistence <> 't' AND c.relnamespace NOT IN {THEIRS}
+    AND i.indrelid NOT IN {MEMBERS}"""
+BTREE = "c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree')"
 
 
 @check_of(
-    """SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS "table", c.relname AS short,
-              c.relkind = 'I' AS parent
+    """SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS "table", c.relname AS bare,
+              quote_ident(c.relname) AS short, i.indisunique AS "unique", c.relkind = 'I' AS parent, l.lacking,
+              CASE WHEN l.lacking IS NOT NULL AND NOT EXISTS (
+                       SELECT FROM pg_locks k WHERE k.relation = i.indrelid AND k.locktype = 'relation'
+                          AND k.mode = 'AccessExclusiveLock') THEN pg_get_indexdef(i.indexrelid) END AS definition
          FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+         LEFT JOIN LATERAL (
+              SELECT json_agg(json_build_array(t.oid::regclass::text, quote_ident(n.nspname),
+                         quote_ident(left(t.relname, 40) || '_' || i.indexrelid), t.relkind = 'p')
+                     ORDER BY t.relname) AS lacking
+                FROM pg_inherits h JOIN pg_class t ON t.oid = h.inhrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+               WHERE h.inhparent = i.indrelid AND NOT EXISTS (
+                     SELECT FROM pg_inherits p JOIN pg_index k ON k.indexrelid = p.inhrelid
+                      WHERE p.inhparent = i.indexrelid AND k.indrelid = h.inhrelid)) l ON c.relkind = 'I'
         WHERE NOT i.indisvalid AND c.relpersistence <> 't'
-          AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid
-                             OR p.relid = i.indrelid AND p.index_relid IN (0, NULL))
+          AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p
+                           WHERE p.datname = current_database() AND coalesce(p.relid, i.indrelid) = i.indrelid)
+          AND NOT EXISTS (SELECT FROM pg_locks k WHERE k.locktype = 'relation' AND k.relation = i.indexrelid
+                             AND k.mode IN ('ShareUpdateExclusiveLock', 'AccessExclusiveLock'))
         ORDER BY 1""",
     scope="database",
 )
 def invalid_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Indexes that a failed CREATE INDEX CONCURRENTLY left: they cost writes and serve no query."""
+    """Indexes that are not valid, and not being built: what a CREATE INDEX CONCURRENTLY that failed has left.
+
+    Writes pay for them, and they serve no query.
+    """
     found = []
     for row in rows:
         text, fix = f"index {row.name} of {row.table} is not valid", f"REINDEX INDEX CONCURRENTLY {row.name};"
         if row.parent:
-            fix = f"-- attach an index of each partition: ALTER INDEX {row.name} ATTACH PARTITION ...;"
-        elif row.short.rstrip("0123456789").endswith(("_ccnew", "_ccold")):
-            fix = DROP.format(name=row.name)
+            fix = _attach(row)
+            text += f": {count(len(row.lacking or ()), 'partition')} without it"
+        elif row.bare.rstrip("0123456789").endswith(("_ccnew", "_ccold")):
+            fix = f"DROP INDEX CONCURRENTLY {row.name};"
             text += ": what a REINDEX CONCURRENTLY that failed has left"
+        elif row.unique:
+            fix = f"-- fails again while there are equal rows: look for them first\n{fix}"
         found.append(Finding(Grade.WARN, text, fix, row.name))
     return most(found) or Finding(Grade.OK, "all indexes are valid")
 
 
+def _attach(row: Any) -> str:
+    """Return the lines that give each partition its index: with the last of them the parent's is valid."""
+    if not row.definition:
+        return f"-- make the index of each partition valid, then: ALTER INDEX {row.name} ATTACH PARTITION ...;"
+    verb = "CREATE UNIQUE INDEX" if row.unique else "CREATE INDEX"
+    how = row.definition.removeprefix(f"{verb} {row.short} ON ONLY {row.table} ")
+    lines = []
+    for table, schema, index, parted in row.lacking:
+        lines.append(f"{verb}{'' if parted else ' CONCURRENTLY'} {index} ON {table} {how};")
+        lines.append(f"ALTER INDEX {row.name} ATTACH PARTITION {schema}.{index};")
+    return "\n".join(lines)
+
+
 @check_of(
-    f"""WITH all_of AS (
-            SELECT i.indexrelid, i.indrelid, c.relpages, {KEPT} AS kept, {DEFINITION} AS definition,
-                   row_number() OVER (PARTITION BY {SHAPE} ORDER BY {KEPT} DESC, i.indisvalid DESC, i.indexrelid) AS n,
-                   first_value(i.indexrelid) OVER (PARTITION BY {SHAPE}
-                       ORDER BY {KEPT} DESC, i.indisvalid DESC, i.indexrelid) AS first
+    f"""WITH all_of AS MATERIALIZED (
+            SELECT i.indexrelid, i.indrelid, i.indisunique, i.indimmediate, {PINNED} AS pinned,
+                   coalesce(to_jsonb(i) ->> 'indnullsnotdistinct', 'false') AS same_nulls, c.relpages,
+                   i.indexrelid IN (SELECT conindid FROM pg_constraint WHERE contype = 'f') AS target,
+                   i.indexrelid IN (SELECT conindid FROM pg_constraint WHERE contype <> 'f') AS held, i.indisprimary,
+                   row_number() OVER w AS place, first_value(i.indexrelid) OVER w AS first
               FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-             WHERE c.relnamespace NOT IN {THEIRS} AND c.relpersistence <> 't' AND NOT c.relispartition
-               AND i.indrelid IN (SELECT indrelid FROM pg_index GROUP BY indrelid, indkey::text HAVING count(*) > 1))
-       SELECT indexrelid::regclass::text AS name, first::regclass::text AS first, kept, definition,
-              indrelid::regclass::text AS "table", relpages * current_setting('block_size')::float AS bytes,
-              (SELECT quote_ident(conname) FROM pg_constraint WHERE conindid = indexrelid AND conrelid = indrelid
-                LIMIT 1) AS "constraint",
-              (SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conindid = indexrelid AND conrelid = indrelid
-                LIMIT 1) AS condef
-         FROM all_of WHERE n > 1 ORDER BY relpages DESC""",  # noqa: S608  (constants)
+             WHERE {USABLE} AND i.indrelid IN (
+                   SELECT indrelid FROM pg_index GROUP BY indrelid, indkey::text HAVING count(*) > 1)
+            WINDOW w AS (PARTITION BY {SHAPE}
+                   ORDER BY i.indisprimary DESC, {PINNED} DESC, {CONSTRAINED} DESC, i.indisunique DESC, i.indexrelid)),
+       f AS MATERIALIZED (
+            SELECT d.*, k.held AS first_held, row_number() OVER (ORDER BY d.relpages DESC, d.indexrelid) AS n
+              FROM all_of d JOIN all_of k ON k.indexrelid = d.first
+             WHERE d.place > 1 AND NOT d.pinned AND NOT d.target AND NOT d.indisprimary
+               AND (NOT d.indisunique OR k.indisunique AND k.indimmediate = d.indimmediate
+                                         AND k.same_nulls = d.same_nulls)
+               AND (NOT d.held OR k.held))
+       SELECT {DEFINITION}, f.first::regclass::text AS first, quote_ident(o.conname) AS "constraint",
+              CASE WHEN o.contype = 'u' THEN pg_get_constraintdef(o.oid) END AS condef
+         FROM f JOIN pg_class x ON x.oid = f.indexrelid
+         LEFT JOIN pg_constraint o ON o.conindid = f.indexrelid AND o.contype <> 'f' AND f.held
+        ORDER BY f.n""",  # noqa: S608  (constants)
     scope="database",
 )
 def duplicate_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Indexes that another one equals in everything: columns, order, operator classes, condition.
 
-    Each write pays for both, and no query gains from the second.
+    Each write pays for both, and no query gains from the second. What holds a constraint is kept.
     """
     found = []
     for row in rows:
-        fix, undo = DROP.format(name=row.name), f"{row.definition};" if row.definition else ""
+        fix, undo = drop(row), create(row)
         if row.constraint:
             fix = f"SET lock_timeout = '2s';\nALTER TABLE {row.table} DROP CONSTRAINT {row.constraint};"
             undo = f"ALTER TABLE {row.table} ADD CONSTRAINT {row.constraint} {row.condef};"
@@ -82,27 +132,34 @@ def duplicate_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding
     return most(found) or Finding(Grade.OK, "no two indexes are the same")
 
 
+# Of l, the beginning: as many of its key columns as i has.
+LEADING = " AND ".join(
+    f"(l.{column}::{kind}[])[0:i.indnkeyatts - 1] = (i.{column}::{kind}[])[0:i.indnkeyatts - 1]"
+    for column, kind in (("indkey", "int2"), ("indclass", "oid"), ("indcollation", "oid"), ("indoption", "int2"))
+)
+
+
 @check_of(
-    f"""WITH all_of AS (
-            SELECT i.*, c.relam, c.relpages, {KEPT} AS kept,
-                   regexp_replace(i.indpred::text, ':location -?\\d+', '', 'g') AS condition
+    f"""WITH all_of AS MATERIALIZED (
+            SELECT i.*, i.indkey[0] AS lead, {PINNED} AS pinned, {CONDITION} AS condition,
+                   {EXPRESSIONS} AS expressions
               FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-             WHERE c.relnamespace NOT IN {THEIRS} AND c.relkind = 'i' AND c.relpersistence <> 't'
-               AND NOT c.relispartition AND i.indexprs IS NULL
-               AND c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree'))
-       SELECT DISTINCT ON (i.relpages, i.indexrelid) i.indexrelid::regclass::text AS name,
-              l.indexrelid::regclass::text AS longer, {DEFINITION} AS definition,
-              i.relpages * current_setting('block_size')::float AS bytes
-         FROM all_of i
-         JOIN all_of l ON l.indrelid = i.indrelid AND l.indexrelid <> i.indexrelid AND l.indnkeyatts > i.indnkeyatts
-              AND l.indisvalid AND l.condition IS NOT DISTINCT FROM i.condition
-              AND (l.indkey::int2[])[0:i.indnkeyatts - 1] = (i.indkey::int2[])[0:i.indnkeyatts - 1]
-              AND (l.indclass::oid[])[0:i.indnkeyatts - 1] = (i.indclass::oid[])[0:i.indnkeyatts - 1]
-              AND (l.indcollation::oid[])[0:i.indnkeyatts - 1] = (i.indcollation::oid[])[0:i.indnkeyatts - 1]
-              AND (l.indoption::int2[])[0:i.indnkeyatts - 1] = (i.indoption::int2[])[0:i.indnkeyatts - 1]
-              AND l.indkey::int2[] @> i.indkey::int2[]
-        WHERE NOT i.kept AND NOT i.indisunique AND i.indisvalid
-        ORDER BY i.relpages DESC, i.indexrelid, l.indnkeyatts""",  # noqa: S608  (constants)
+             WHERE {USABLE} AND {BTREE}
+               AND i.indrelid IN (SELECT indrelid FROM pg_index GROUP BY indrelid, indkey[0] HAVING count(*) > 1)),
+       f AS MATERIALIZED (
+            SELECT p.*, row_number() OVER (ORDER BY c.relpages DESC, p.indexrelid) AS n
+              FROM (SELECT DISTINCT ON (i.indexrelid) i.indexrelid, i.indrelid, l.indexrelid AS longer
+                      FROM all_of i
+                      JOIN all_of l ON l.indrelid = i.indrelid AND l.lead = i.lead AND l.indexrelid <> i.indexrelid
+                           AND l.indnkeyatts >= i.indnkeyatts AND l.indnatts > i.indnatts
+                     WHERE NOT i.indisunique AND NOT i.pinned
+                       AND l.condition IS NOT DISTINCT FROM i.condition
+                       AND l.expressions IS NOT DISTINCT FROM i.expressions
+                       AND l.indkey::int2[] @> i.indkey::int2[] AND {LEADING}
+                     ORDER BY i.indexrelid, l.indnatts, l.indexrelid) p
+              JOIN pg_class c ON c.oid = p.indexrelid)
+       SELECT {DEFINITION}, f.longer::regclass::text AS longer
+         FROM f JOIN pg_class x ON x.oid = f.indexrelid ORDER BY f.n""",  # noqa: S608  (constants)
     scope="database",
 )
 def prefix_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
@@ -114,30 +171,35 @@ def prefix_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         Finding(
             Grade.WARN,
             f"index {row.name} ({size(row.bytes)}) is the beginning of {row.longer}",
-            DROP.format(name=row.name),
+            drop(row),
             row.name,
             row.bytes,
-            undo=f"{row.definition};" if row.definition else "",
+            undo=create(row),
         )
         for row in rows
     ]
     return most(found) or Finding(Grade.OK, "no index is the beginning of another")
 
 
+UNUSED = f"""WITH f AS MATERIALIZED (
+            SELECT i.indexrelid, i.indrelid, {{idle}} AS idle,
+                   CASE WHEN current_setting('track_commit_timestamp')::bool THEN extract(epoch FROM
+                        now() - pg_xact_commit_timestamp(i.xmin)) END AS lived,
+                   row_number() OVER (ORDER BY c.relpages DESC, i.indexrelid) AS n
+              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+             WHERE c.relkind = 'i' AND c.relpages * {PAGE} >= {MIB:.0f} AND NOT i.indisunique AND {USABLE}
+               AND (pg_stat_get_numscans(i.indexrelid) = 0 {{rarely}}) AND NOT {PINNED} AND NOT {CONSTRAINED}
+               AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.contype = 'f' AND o.conrelid = i.indrelid
+                                  AND (i.indkey::int2[])[0:cardinality(o.conkey) - 1] @> o.conkey))
+       SELECT {DEFINITION}, f.idle::float AS idle, current_setting('track_counts')::bool AS counted,
+              least(f.lived, extract(epoch FROM now() - {BEGAN}))::float AS age
+         FROM f JOIN pg_class x ON x.oid = f.indexrelid ORDER BY f.n"""  # noqa: S608  (constants)
+LAST = "extract(epoch FROM now() - pg_stat_get_lastscan(i.indexrelid))"
+
+
 @check_of(
-    f"""SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS "table", {DEFINITION} AS definition,
-              c.relpages * current_setting('block_size')::float AS bytes,
-              extract(epoch FROM now() - d.began)::float AS age
-         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-        CROSS JOIN (SELECT coalesce(stats_reset, pg_postmaster_start_time()) AS began FROM pg_stat_database
-                     WHERE datname = current_database()) d
-        WHERE c.relpages * current_setting('block_size')::float >= 1048576 AND c.relkind = 'i'
-          AND pg_stat_get_numscans(i.indexrelid) = 0
-          AND c.relnamespace NOT IN {THEIRS} AND c.relpersistence <> 't' AND NOT c.relispartition
-          AND i.indisvalid AND NOT i.indisunique AND NOT {KEPT}
-          AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.conrelid = i.indrelid
-                             AND (i.indkey::int2[])[0:cardinality(f.conkey) - 1] @> f.conkey)
-        ORDER BY c.relpages DESC""",  # noqa: S608  (constants)
+    UNUSED.format(idle=LAST, rarely=f"OR {LAST} > {IDLE:.0f}"),
+    before=(16, UNUSED.format(idle="NULL", rarely="")),
     scope="database",
     warn=MIB,
     everywhere=True,
@@ -146,38 +208,50 @@ def unused_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Indexes that nothing has used since the counters began, on no node (limit in bytes).
 
     Each write pays for them. Those that hold a constraint or serve a foreign key are not meant. Think of what is rare:
-    a report at the end of the month.
+    a report at the end of the year.
     """
     found = []
     for row in rows:
         if limits.of_object(row.name).grade(row.bytes) is Grade.OK:
             continue
-        text = f"index {row.name} ({size(row.bytes)}) of {row.table} was not used in {span(row.age)}"
-        if row.age < DAY:
-            found.append(Finding(Grade.UNKNOWN, f"{text}, which is too short to tell", object=row.name, kind=YOUNG))
+        text = f"index {row.name} ({size(row.bytes)}) of {row.table} was not used in {span(row.idle or row.age)}"
+        if not row.counted or row.age < DAY:
+            why = "which is too short to tell" if row.counted else "and track_counts is off: nobody knows"
+            found.append(Finding(Grade.UNKNOWN, f"{text}, {why}", object=row.name, kind=YOUNG if row.counted else ""))
             continue
-        undo = f"{row.definition};" if row.definition else ""
-        found.append(limits.finding(row.bytes, text, fix=DROP.format(name=row.name), object=row.name, undo=undo))
-    return most(found) or Finding(Grade.OK, "every index is used")
+        found.append(limits.finding(row.bytes, text, fix=drop(row), object=row.name, undo=create(row)))
+    return found or Finding(Grade.OK, "every index is used")
+
+
+# An index on what is not NULL serves the key's lookups, too.
+NOT_NULL = """(i.indpred IS NULL OR i.indpred::text ~ '^.?{NULLTEST :arg {VAR [^{}]*} :nulltesttype 1 [^{}]*}.?$'
+    AND substring(i.indpred::text FROM ':varattno (\\d+)')::int2 = ANY (o.conkey))"""
 
 
 @check_of(
-    f"""SELECT f.conrelid::regclass::text AS name, f.conname AS "constraint", f.confrelid::regclass::text AS target,
-              greatest(t.reltuples, pg_stat_get_live_tuples(t.oid), p.rows)::float AS rows, t.relkind = 'p' AS parent,
+    f"""SELECT o.conrelid::regclass::text AS name, o.conname AS "constraint", o.confrelid::regclass::text AS target,
+              t.rows::float AS rows, t.relkind = 'p' AS parent,
               (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.position)
-                 FROM unnest(f.conkey) WITH ORDINALITY AS k (attnum, position)
-                 JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum) AS columns
-         FROM pg_constraint f JOIN pg_class t ON t.oid = f.conrelid
-         LEFT JOIN LATERAL (SELECT sum(greatest(k.reltuples, 0)) AS rows FROM pg_inherits h
-                              JOIN pg_class k ON k.oid = h.inhrelid WHERE h.inhparent = t.oid) p ON t.relkind = 'p'
-        WHERE f.contype = 'f' AND f.conparentid = 0 AND t.relnamespace NOT IN {THEIRS}
+                 FROM unnest(o.conkey) WITH ORDINALITY AS k (attnum, position)
+                 JOIN pg_attribute a ON a.attrelid = o.conrelid AND a.attnum = k.attnum) AS columns
+         FROM pg_constraint o
+         JOIN LATERAL (
+              SELECT c.relkind, c.relnamespace, CASE WHEN c.relkind = 'p' THEN (
+                     WITH RECURSIVE parts(oid) AS (
+                          SELECT inhrelid FROM pg_inherits WHERE inhparent = c.oid
+                          UNION SELECT h.inhrelid FROM parts p JOIN pg_inherits h ON h.inhparent = p.oid)
+                     SELECT sum(greatest(k.reltuples, pg_stat_get_live_tuples(k.oid), 0))
+                       FROM parts p JOIN pg_class k ON k.oid = p.oid)
+                     ELSE greatest(c.reltuples, pg_stat_get_live_tuples(c.oid)) END AS rows
+                FROM pg_class c WHERE c.oid = o.conrelid) t ON true
+        WHERE o.contype = 'f' AND o.conparentid = 0 AND t.relnamespace NOT IN {THEIRS} AND o.conrelid NOT IN {MEMBERS}
           AND NOT EXISTS (
-              SELECT FROM pg_index i
-               WHERE i.indrelid = f.conrelid AND i.indisvalid AND (i.indpred IS NULL OR i.indpred::text ~ 'NULLTEST')
-                 AND (i.indkey::int2[])[0:cardinality(f.conkey) - 1] @> f.conkey)
-        ORDER BY rows DESC""",  # noqa: S608  (a constant)
+              SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+               WHERE i.indrelid = o.conrelid AND i.indisvalid AND m.amname NOT IN ('brin', 'gin') AND {NOT_NULL}
+                 AND (i.indkey::int2[])[0:cardinality(o.conkey) - 1] @> o.conkey)
+        ORDER BY t.rows DESC NULLS LAST""",  # noqa: S608  (constants)
     scope="database",
-    warn=10_000,
+    warn=LARGE,
 )
 def unindexed_foreign_keys(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Foreign keys without an index, on large tables (limit in rows).
@@ -186,25 +260,28 @@ def unindexed_foreign_keys(rows: list[Any], limits: Limits) -> Finding | list[Fi
     """
     found = []
     for row in rows:
-        text = (
-            f"{row.name} ({row.rows:,.0f} rows) has no index on {row.columns}, its key {row.constraint} to {row.target}"
-        )
-        fix = f"SET lock_timeout = '2s';\nCREATE INDEX CONCURRENTLY ON {row.name} ({row.columns});"
+        rows_ = row.rows or 0.0
+        text = f"{row.name} ({rows_:,.0f} rows) has no index on {row.columns}, its key {row.constraint} to {row.target}"
+        fix = f"CREATE INDEX CONCURRENTLY ON {row.name} ({row.columns});"
         if row.parent:
-            fix = f"-- locks out writes while it runs; else ON ONLY, then CONCURRENTLY on each partition\n{fix}"
-            fix = fix.replace(" CONCURRENTLY ON", " ON")
-        found.append(limits.finding(row.rows, text, fix=fix, object=row.name))
+            fix = (
+                "-- stops writes while it runs; else ON ONLY, then CONCURRENTLY on each partition, and ATTACH\n"
+                f"SET lock_timeout = '2s';\nCREATE INDEX ON {row.name} ({row.columns});"
+            )
+        found.append(limits.finding(rows_, text, fix=fix, object=row.name))
     bad = [one for one in found if one.grade is not Grade.OK]
     return most(bad) or Finding(Grade.OK, "all foreign keys of large tables have an index")
 
 
 @check_of(
-    f"""SELECT s.relid::regclass::text AS name, s.seq_scan::float AS scans, s.seq_tup_read::float AS "read",
-              coalesce(s.idx_scan, 0)::float AS lookups, s.n_live_tup::float AS rows,
-              extract(epoch FROM now() - (SELECT coalesce(stats_reset, pg_postmaster_start_time())
-                                            FROM pg_stat_database WHERE datname = current_database()))::float AS age
-         FROM pg_stat_user_tables s
-        WHERE s.n_live_tup >= 10000 AND s.schemaname NOT LIKE 'pg\\_%' AND s.seq_scan >= {50}""",  # noqa: S608  (constants)
+    f"""SELECT c.oid::regclass::text AS name, pg_stat_get_numscans(c.oid)::float AS scans,
+              pg_stat_get_tuples_returned(c.oid)::float AS "read", pg_stat_get_live_tuples(c.oid)::float AS rows,
+              coalesce((SELECT sum(pg_stat_get_numscans(i.indexrelid)) FROM pg_index i
+                         WHERE i.indrelid = c.oid), 0)::float AS lookups,
+              extract(epoch FROM now() - {BEGAN})::float AS age
+         FROM pg_class c
+        WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.relnamespace NOT IN {THEIRS}
+          AND pg_stat_get_live_tuples(c.oid) >= {LARGE} AND pg_stat_get_numscans(c.oid) >= {SCANS}""",  # noqa: S608  (constants)
     scope="database",
     warn=0.5,
     counters=("scans", "read", "lookups"),
@@ -233,65 +310,68 @@ def missing_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return most(bad) or Finding(Grade.OK, "large tables are read by index")
 
 
-SCANS, READ = 50, 1_000_000
-"""In a window: scans, and rows that they read, below which nobody waits."""
-
-
 @check_of(
-    f"""SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS "table", s.null_frac AS share,
-              quote_ident(a.attname) AS "column", {DEFINITION} AS definition,
-              c.relpages * current_setting('block_size')::float AS bytes
-         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
-         JOIN pg_namespace n ON n.oid = t.relnamespace
-         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-         JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = t.relname AND s.attname = a.attname
-              AND NOT s.inherited
-        WHERE c.relpages * current_setting('block_size')::float >= 1048576 AND i.indnatts = 1 AND i.indpred IS NULL
-          AND c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') AND NOT i.indisunique AND NOT {KEPT}
-          AND s.null_frac >= 0.5 AND c.relnamespace NOT IN {THEIRS}
-        ORDER BY c.relpages DESC""",  # noqa: S608  (constants)
+    f"""WITH large AS MATERIALIZED (
+            SELECT i.indexrelid, i.indrelid, i.indkey[0] AS attnum, c.relpages
+              FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+             WHERE c.relkind = 'i' AND c.relpages * {PAGE} >= {MIB:.0f} AND i.indnatts = 1 AND i.indpred IS NULL
+               AND {BTREE} AND NOT i.indisunique AND {USABLE} AND NOT {PINNED} AND NOT {CONSTRAINED}),
+       f AS MATERIALIZED (
+            SELECT i.indexrelid, i.indrelid, s.null_frac AS share, quote_ident(a.attname) AS "column",
+                   row_number() OVER (ORDER BY i.relpages DESC, i.indexrelid) AS n
+              FROM large i JOIN pg_class t ON t.oid = i.indrelid
+              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.attnum
+             CROSS JOIN LATERAL (
+                   SELECT null_frac FROM pg_stats s WHERE s.schemaname = t.relnamespace::regnamespace::text
+                      AND s.tablename = t.relname AND s.attname = a.attname AND NOT s.inherited
+                    OFFSET 0) s
+             WHERE s.null_frac >= 0.5)
+       SELECT {DEFINITION}, f.share::float AS share, f."column"
+         FROM f JOIN pg_class x ON x.oid = f.indexrelid ORDER BY f.n""",  # noqa: S608  (constants)
     scope="database",
     warn=0.9,
 )
 def null_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Indexes of 1 MiB or more that hold mostly NULL (limit as a share).
+    """Indexes of 1 MiB or more that hold mostly NULL (limit as a share; a note at a half).
 
     Nobody looks for NULL by them as a rule: an index WHERE the column IS NOT NULL is a fraction of the size.
     """
     found = []
     for row in rows:
         text = f"{row.share:.0%} of index {row.name} ({size(row.bytes)}) is NULL"
-        fix = (
-            f"SET lock_timeout = '2s';\n"
-            f"CREATE INDEX CONCURRENTLY ON {row.table} ({row.column}) WHERE {row.column} IS NOT NULL;\n"
-            f"DROP INDEX CONCURRENTLY {row.name};"
-        )
-        undo = f"{row.definition};" if row.definition else ""
-        one = limits.finding(row.share, text, fix=fix, object=row.name, undo=undo)
-        found.append(
-            one if one.grade is not Grade.OK else Finding(Grade.INFO, text, fix, row.name, row.share, undo=undo)
-        )
+        better = f"WHERE {row.column} IS NOT NULL"
+        fix = f"-- an index {better} instead"
+        if row.definition:
+            how = row.definition.removeprefix(f"CREATE INDEX {row.short} ")
+            fix = f"-- unless queries ask for IS NULL\nCREATE INDEX CONCURRENTLY {how} {better};\n{drop(row)}"
+        one = limits.finding(row.share, text, fix=fix, object=row.name, undo=create(row))
+        found.append(one if one.grade is not Grade.OK else Finding(Grade.INFO, text, fix, row.name, row.share))
     return most(found) or Finding(Grade.OK, "no large index holds mostly NULL")
 
 
 @check_of(
-    f"""SELECT i.indrelid::regclass::text AS name, count(*)::int AS indexes,
-              pg_stat_get_tuples_inserted(i.indrelid) + pg_stat_get_tuples_updated(i.indrelid) AS writes
-         FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
-        WHERE t.relnamespace NOT IN {THEIRS} AND t.relkind = 'r'
-        GROUP BY i.indrelid HAVING count(*) >= 10 ORDER BY 2 DESC""",  # noqa: S608  (a constant)
+    f"""SELECT s.name::regclass::text AS name, s.indexes, s.writes::float AS writes, s.lookups::float AS lookups
+         FROM (SELECT i.indrelid AS name, count(*)::int AS indexes, sum(pg_stat_get_numscans(i.indexrelid)) AS lookups,
+                      pg_stat_get_tuples_inserted(i.indrelid) + pg_stat_get_tuples_updated(i.indrelid) AS writes
+                 FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
+                WHERE t.relnamespace NOT IN {THEIRS} AND t.relkind = 'r'
+                GROUP BY i.indrelid HAVING count(*) >= 10) s
+        WHERE s.writes >= {BUSY} AND s.writes > s.lookups
+        ORDER BY s.indexes DESC, 1""",  # noqa: S608  (a constant)
     scope="database",
-    warn=16,
 )
 def many_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Tables with many indexes (limit in indexes): a note at ten.
+    """Tables with ten indexes or more that are written to more than looked up (limits in indexes; a note without).
 
     Each insert writes to all of them, each update that is not HOT, too; planning looks at each.
     """
     found = []
     for row in rows:
-        text = f"{row.name} has {count(row.indexes, 'index', 'indexes')}"
+        text = (
+            f"{row.name} has {count(row.indexes, 'index', 'indexes')}, "
+            f"{row.writes:,.0f} writes and {row.lookups:,.0f} lookups"
+        )
         fix = "-- which are used, and which are double: inv health.indexes"
         one = limits.finding(row.indexes, text, fix=fix, object=row.name)
         found.append(one if one.grade is not Grade.OK else Finding(Grade.INFO, text, fix, row.name, row.indexes))
-    return most(found) or Finding(Grade.OK, "no table has very many indexes")
+    return most(found) or Finding(Grade.OK, "no table is written to with very many indexes")

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...view import Grade, count, size
+from ...view import Grade, count, size, span
+from ..catalogue import MEMBERS, THEIRS
 from ..registry import Finding, Limits, check_of, most
-from .indexes import THEIRS
 
+DAY = 86400.0
 LOCK = "SET lock_timeout = '2s';\n"
-FOREIGN = (
-    "EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')"
-)
-"""Whether a relation belongs to an extension."""
+# Of a table c: an index that names each row, and could be its key.
+NAMING = """i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
+    AND i.indexprs IS NULL AND c.relkind = 'r'
+    AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+                      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+                     WHERE k.place <= i.indnkeyatts AND NOT a.attnotnull)"""
 
 
 @check_of(
     f"""SELECT c.oid::regclass::text AS name, greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)::float AS rows,
               (SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-                WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
-                  AND i.indexprs IS NULL AND c.relkind = 'r' AND i.indnatts = i.indnkeyatts
-                  AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) k JOIN pg_attribute a
-                                   ON a.attrelid = c.oid AND a.attnum = k WHERE NOT a.attnotnull)
-                  AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = i.indexrelid)
-                ORDER BY i.indnatts LIMIT 1) AS candidate
+                WHERE {NAMING} AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = i.indexrelid)
+                ORDER BY i.indnatts LIMIT 1) AS candidate,
+              (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                 FROM pg_partitioned_table t JOIN pg_attribute a ON a.attrelid = t.partrelid
+                      AND a.attnum = ANY (t.partattrs::int2[]) WHERE t.partrelid = c.oid) AS partitioned_by,
+              EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'id') AS taken
          FROM pg_class c
         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
-          AND c.relnamespace NOT IN {THEIRS} AND NOT {FOREIGN}
-          AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+          AND c.relnamespace NOT IN {THEIRS} AND c.oid NOT IN {MEMBERS}
+          AND c.oid NOT IN (SELECT i.indrelid FROM pg_index i WHERE i.indisprimary)
         ORDER BY rows DESC, name""",  # noqa: S608  (constants)
     scope="database",
     warn=1,
@@ -40,27 +43,38 @@ def no_primary_key(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     found = []
     for row in rows:
         text = f"{row.name} has no primary key"
-        if row.candidate:
-            fix = f"{LOCK}ALTER TABLE {row.name} ADD PRIMARY KEY USING INDEX {row.candidate};"
-            undo = ""
-        else:
-            fix = (
-                "-- or, where columns name a row: ADD PRIMARY KEY (columns). This rewrites the table under a lock:\n"
-                f"{LOCK}ALTER TABLE {row.name} ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;"
-            )
-            undo = f"ALTER TABLE {row.name} DROP COLUMN id;"
+        fix, undo = _key(row)
         one = limits.finding(row.rows, text, fix=fix, object=row.name, undo=undo)
         found.append(one if one.grade is not Grade.OK else Finding(Grade.INFO, f"{text} (it is empty)", fix, row.name))
     found.sort(key=lambda one: one.grade is Grade.INFO)
     return most(found) or Finding(Grade.OK, "every table has a primary key")
 
 
+def _key(row: Any) -> tuple[str, str]:
+    """Return the lines that give a table a primary key, and those that take it away."""
+    if row.candidate:
+        return f"{LOCK}ALTER TABLE {row.name} ADD PRIMARY KEY USING INDEX {row.candidate};", ""
+    if row.partitioned_by:
+        return (
+            f"-- with the columns that name a row: ALTER TABLE {row.name} ADD PRIMARY KEY ({row.partitioned_by});",
+            "",
+        )
+    if row.taken:
+        fix = "-- if it names each row; reads the table under a lock\n"
+        return f"{fix}{LOCK}ALTER TABLE {row.name} ADD PRIMARY KEY (id);", ""
+    fix = "-- or, where columns name a row: ADD PRIMARY KEY (columns). This rewrites the table under a lock:\n"
+    fix += f"{LOCK}ALTER TABLE {row.name} ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;"
+    return fix, f"{LOCK}ALTER TABLE {row.name} DROP COLUMN id;"
+
+
 @check_of(
-    f"""SELECT o.conrelid::regclass::text AS name, quote_ident(o.conname) AS "constraint", o.contype::text AS kind,
-              to_jsonb(o) ->> 'conenforced' = 'false' AS off
-         FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid
-        WHERE NOT o.convalidated AND o.conparentid = 0 AND c.relnamespace NOT IN {THEIRS}
-        ORDER BY name, "constraint\"""",  # noqa: S608  (a constant)
+    f"""SELECT CASE WHEN o.conrelid <> 0 THEN o.conrelid::regclass::text ELSE o.contypid::regtype::text END AS name,
+              quote_ident(o.conname) AS "constraint", CASE WHEN o.conrelid <> 0 THEN 'TABLE' ELSE 'DOMAIN' END AS kind,
+              coalesce(to_jsonb(o) ->> 'conenforced' = 'false', false) AS off
+         FROM pg_constraint o
+        WHERE NOT o.convalidated AND o.conparentid = 0 AND (o.conislocal OR o.coninhcount = 0)
+          AND o.connamespace NOT IN {THEIRS}
+        ORDER BY 1, 2""",  # noqa: S608  (a constant)
     scope="database",
 )
 def unvalidated_constraints(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
@@ -74,17 +88,23 @@ def unvalidated_constraints(rows: list[Any], limits: Limits) -> Finding | list[F
         if row.off:
             found.append(Finding(Grade.INFO, f"constraint {row.constraint} of {row.name} is not enforced", object=name))
             continue
-        fix = f"{LOCK}ALTER TABLE {row.name} VALIDATE CONSTRAINT {row.constraint};"
+        fix = f"{LOCK}ALTER {row.kind} {row.name} VALIDATE CONSTRAINT {row.constraint};"
         found.append(Finding(Grade.WARN, f"constraint {row.constraint} of {row.name} is not validated", fix, name))
     return most(found) or Finding(Grade.OK, "all constraints are validated")
 
 
 @check_of(
-    f"""SELECT g.tgrelid::regclass::text AS name, quote_ident(g.tgname) AS "trigger", g.tgisinternal AS internal,
-              (SELECT quote_ident(conname) FROM pg_constraint WHERE oid = g.tgconstraint) AS "constraint"
+    f"""SELECT coalesce(o.conrelid, g.tgrelid)::regclass::text AS name, o.oid IS NOT NULL AS key,
+              quote_ident(coalesce(o.conname, g.tgname)) AS part,
+              string_agg(format('ALTER TABLE %s ENABLE TRIGGER %I;', g.tgrelid::regclass, g.tgname), E'\\n'
+                         ORDER BY g.tgname) AS "on",
+              string_agg(format('ALTER TABLE %s DISABLE TRIGGER %I;', g.tgrelid::regclass, g.tgname), E'\\n'
+                         ORDER BY g.tgname) AS off
          FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
-        WHERE g.tgenabled = 'D' AND g.tgparentid = 0 AND c.relnamespace NOT IN {THEIRS}
-        ORDER BY 1, 2""",  # noqa: S608  (a constant)
+         LEFT JOIN pg_constraint o ON o.oid = g.tgconstraint AND g.tgisinternal
+        WHERE g.tgenabled = 'D' AND g.tgparentid = 0 AND c.relnamespace NOT IN {THEIRS} AND g.tgrelid NOT IN {MEMBERS}
+        GROUP BY 1, 2, 3, CASE WHEN o.oid IS NULL THEN g.oid ELSE o.oid END
+        ORDER BY 1, 3""",  # noqa: S608  (constants)
     scope="database",
 )
 def disabled_triggers(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
@@ -92,22 +112,14 @@ def disabled_triggers(rows: list[Any], limits: Limits) -> Finding | list[Finding
 
     What they should do or refuse has not happened since; switching them on again does not make up for it.
     """
-    found: dict[str, Finding] = {}
+    found = []
     for row in rows:
-        if row.internal:
-            text = f"the foreign key {row.constraint} of {row.name} is not checked: its triggers are disabled"
-            fix, undo = (
-                f"{LOCK}ALTER TABLE {row.name} ENABLE TRIGGER ALL;",
-                f"ALTER TABLE {row.name} DISABLE TRIGGER ALL;",
-            )
-            name = f"{row.name}.{row.constraint}"
-        else:
-            text = f"trigger {row.trigger} of {row.name} is disabled"
-            fix = f"{LOCK}ALTER TABLE {row.name} ENABLE TRIGGER {row.trigger};"
-            undo = f"ALTER TABLE {row.name} DISABLE TRIGGER {row.trigger};"
-            name = f"{row.name}.{row.trigger}"
-        found.setdefault(name, Finding(Grade.WARN, text, fix, name, undo=undo))
-    return most(list(found.values())) or Finding(Grade.OK, "all triggers are enabled")
+        text = f"the foreign key {row.part} of {row.name} is not checked: its triggers are disabled"
+        if not row.key:
+            text = f"trigger {row.part} of {row.name} is disabled"
+        name = f"{row.name}.{row.part}"
+        found.append(Finding(Grade.WARN, text, LOCK + row.on, name, undo=LOCK + row.off))
+    return most(found) or Finding(Grade.OK, "all triggers are enabled")
 
 
 @check_of(
@@ -135,17 +147,26 @@ def unlogged_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 @check_of(
-    f"""SELECT f.conrelid::regclass::text AS name, quote_ident(a.attname) AS "column",
+    f"""WITH pairs AS MATERIALIZED (
+            SELECT o.conrelid, o.confrelid, k.ours, k.theirs,
+                   (SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = o.conrelid AND a.attnum = k.ours) AS type,
+                   (SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = o.confrelid AND a.attnum = k.theirs)
+                       AS target_type
+              FROM pg_constraint o CROSS JOIN LATERAL unnest(o.conkey, o.confkey) AS k (ours, theirs)
+             WHERE o.contype = 'f' AND o.conparentid = 0 AND o.connamespace NOT IN {THEIRS} OFFSET 0),
+       different AS MATERIALIZED (
+            SELECT * FROM pairs p WHERE p.type <> p.target_type
+               AND NOT (p.type IN ('text'::regtype, 'varchar'::regtype)
+                        AND p.target_type IN ('text'::regtype, 'varchar'::regtype))
+               AND NOT EXISTS (SELECT FROM pg_type d WHERE d.oid IN (p.type, p.target_type) AND d.typtype = 'd'))
+       SELECT p.conrelid::regclass::text AS name, quote_ident(a.attname) AS "column",
               format_type(a.atttypid, a.atttypmod) AS type, format_type(b.atttypid, b.atttypmod) AS target_type,
-              f.confrelid::regclass::text AS target, quote_ident(b.attname) AS target_column
-         FROM pg_constraint f
-        CROSS JOIN LATERAL unnest(f.conkey, f.confkey) AS k (ours, theirs)
-         JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.ours
-         JOIN pg_attribute b ON b.attrelid = f.confrelid AND b.attnum = k.theirs
-        WHERE f.contype = 'f' AND f.conparentid = 0 AND a.atttypid <> b.atttypid
-          AND a.atttypid NOT IN (SELECT oid FROM pg_type WHERE typtype = 'd')
-          AND b.atttypid NOT IN (SELECT oid FROM pg_type WHERE typtype = 'd')
-          AND f.connamespace NOT IN {THEIRS}
+              p.confrelid::regclass::text AS target, quote_ident(b.attname) AS target_column
+         FROM different p
+        CROSS JOIN LATERAL (SELECT * FROM pg_attribute
+                             WHERE attrelid = p.conrelid AND attnum = p.ours OFFSET 0) a
+        CROSS JOIN LATERAL (SELECT * FROM pg_attribute
+                             WHERE attrelid = p.confrelid AND attnum = p.theirs OFFSET 0) b
         ORDER BY 1, 2""",  # noqa: S608  (a constant)
     scope="database",
 )
@@ -161,45 +182,37 @@ def foreign_key_types(rows: list[Any], limits: Limits) -> Finding | list[Finding
             f"-- rewrites the table under a lock\n{LOCK}"
             f"ALTER TABLE {row.name} ALTER COLUMN {row.column} TYPE {row.target_type};"
         )
-        undo = f"ALTER TABLE {row.name} ALTER COLUMN {row.column} TYPE {row.type};"
+        undo = f"{LOCK}ALTER TABLE {row.name} ALTER COLUMN {row.column} TYPE {row.type};"
         found.append(Finding(Grade.WARN, text, fix, f"{row.name}.{row.column}", undo=undo))
     return most(found) or Finding(Grade.OK, "foreign keys have the type of their target")
 
 
+PUBLISHED = """WITH RECURSIVE published(oid) AS (
+            SELECT p.oid FROM ({whole}) p
+             UNION
+            SELECT h.inhrelid FROM published p JOIN pg_inherits h ON h.inhparent = p.oid)"""
+NAMED = """SELECT r.prrelid AS oid FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+                     WHERE p.pubupdate OR p.pubdelete"""
+ALL = """SELECT t.oid FROM pg_class t WHERE t.relkind = 'r' AND t.relpersistence = 'p' AND EXISTS (
+                    SELECT FROM pg_publication p WHERE p.puballtables AND (p.pubupdate OR p.pubdelete))"""
+SCHEMAS = """SELECT t.oid FROM pg_class t JOIN pg_publication_namespace s ON s.pnnspid = t.relnamespace
+                      JOIN pg_publication p ON p.oid = s.pnpubid
+                     WHERE t.relkind = 'r' AND t.relpersistence = 'p' AND (p.pubupdate OR p.pubdelete)"""
+NAMELESS = f"""
+       SELECT c.oid::regclass::text AS name, c.relreplident::text AS identity,
+              (SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+                WHERE {NAMING} ORDER BY NOT i.indisprimary, i.indnatts LIMIT 1) AS candidate
+         FROM published u JOIN pg_class c ON c.oid = u.oid
+        WHERE c.relnamespace NOT IN {THEIRS} AND c.relkind = 'r' AND c.relreplident <> 'f'
+          AND (c.relreplident = 'n' OR NOT EXISTS (
+               SELECT FROM pg_index i WHERE i.indrelid = c.oid
+                  AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END))
+        ORDER BY 1"""  # noqa: S608  (constants)
+
+
 @check_of(
-    f"""SELECT DISTINCT c.oid::regclass::text AS name, c.relreplident::text AS identity
-         FROM pg_class c
-         JOIN (SELECT prrelid AS oid FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-                WHERE p.pubupdate OR p.pubdelete
-                UNION
-               SELECT t.oid FROM pg_class t, pg_publication p
-                WHERE p.puballtables AND (p.pubupdate OR p.pubdelete) AND t.relkind = 'r' AND t.relpersistence = 'p'
-                UNION
-               SELECT t.oid FROM pg_class t
-                 JOIN (SELECT (to_jsonb(s) ->> 'pnnspid')::oid AS oid
-                         FROM pg_publication p, LATERAL (SELECT * FROM pg_publication_namespace
-                                                          WHERE pnpubid = p.oid) s
-                        WHERE p.pubupdate OR p.pubdelete) n ON n.oid = t.relnamespace
-                WHERE t.relkind = 'r' AND t.relpersistence = 'p') u USING (oid)
-        WHERE c.relnamespace NOT IN {THEIRS} AND c.relkind = 'r'
-          AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (
-               SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))
-        ORDER BY 1""",  # noqa: S608  (a constant)
-    before=(
-        15,
-        f"""SELECT DISTINCT c.oid::regclass::text AS name, c.relreplident::text AS identity
-         FROM pg_class c
-         JOIN (SELECT prrelid AS oid FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-                WHERE p.pubupdate OR p.pubdelete
-                UNION
-               SELECT t.oid FROM pg_class t, pg_publication p
-                WHERE p.puballtables AND (p.pubupdate OR p.pubdelete) AND t.relkind = 'r'
-                  AND t.relpersistence = 'p') u USING (oid)
-        WHERE c.relnamespace NOT IN {THEIRS} AND c.relkind = 'r'
-          AND (c.relreplident = 'n' OR c.relreplident = 'd' AND NOT EXISTS (
-               SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))
-        ORDER BY 1""",  # noqa: S608  (a constant)
-    ),
+    PUBLISHED.format(whole=f"{NAMED} UNION {ALL} UNION {SCHEMAS}") + NAMELESS,
+    before=(15, PUBLISHED.format(whole=f"{NAMED} UNION {ALL}") + NAMELESS),
     scope="database",
 )
 def replica_identity(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
@@ -207,17 +220,15 @@ def replica_identity(rows: list[Any], limits: Limits) -> Finding | list[Finding]
 
     UPDATE and DELETE on them fail: the application gets the error.
     """
-    found = [
-        Finding(
-            Grade.FAIL,
-            f"{row.name} is published and has no replica identity",
-            "-- better: a primary key. At once, at the price of more WAL:\n"
-            f"{LOCK}ALTER TABLE {row.name} REPLICA IDENTITY FULL;",
-            row.name,
-            undo=f"ALTER TABLE {row.name} REPLICA IDENTITY {'NOTHING' if row.identity == 'n' else 'DEFAULT'};",
-        )
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        fix = "-- better: a primary key. At once, at the price of more WAL:\n"
+        fix += f"{LOCK}ALTER TABLE {row.name} REPLICA IDENTITY FULL;"
+        if row.candidate:
+            fix = f"{LOCK}ALTER TABLE {row.name} REPLICA IDENTITY USING INDEX {row.candidate};"
+        undo = f"{LOCK}ALTER TABLE {row.name} REPLICA IDENTITY {'NOTHING' if row.identity == 'n' else 'DEFAULT'};"
+        text = f"{row.name} is published and has no replica identity"
+        found.append(Finding(Grade.FAIL, text, fix, row.name, undo=undo))
     return most(found) or Finding(Grade.OK, "published rows can be named")
 
 
@@ -251,22 +262,75 @@ def default_partitions(rows: list[Any], limits: Limits) -> Finding | list[Findin
 
 
 @check_of(
-    f"""SELECT a.attrelid::regclass::text || '.' || quote_ident(a.attname) AS name,
-              format_type(a.atttypid, a.atttypmod) AS type
+    f"""WITH parted AS MATERIALIZED (
+            SELECT t.partrelid AS oid, t.partdefid AS spare
+              FROM pg_partitioned_table t JOIN pg_class p ON p.oid = t.partrelid
+              JOIN pg_attribute a ON a.attrelid = p.oid AND a.attnum = t.partattrs[0]
+             WHERE t.partstrat = 'r' AND p.relnamespace NOT IN {THEIRS}
+               AND a.atttypid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+               AND p.oid <> ALL (ARRAY(SELECT k.relation FROM pg_locks k
+                                        WHERE k.locktype = 'relation' AND k.mode = 'AccessExclusiveLock'))),
+       parts AS MATERIALIZED (
+            SELECT p.oid AS parent, p.spare, c.oid, pg_stat_get_tuples_inserted(c.oid) AS inserted,
+                   substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \\(([^,)]*)') AS until
+              FROM parted p JOIN pg_inherits h ON h.inhparent = p.oid JOIN pg_class c ON c.oid = h.inhrelid
+             WHERE c.oid <> p.spare AND c.oid <> ALL (ARRAY(SELECT k.relation FROM pg_locks k
+                                        WHERE k.locktype = 'relation' AND k.mode = 'AccessExclusiveLock'))),
+       dated AS MATERIALIZED (
+            SELECT *, CASE WHEN until LIKE $$'%$$ THEN trim(until, $$'$$)::timestamptz
+                           WHEN until = 'MAXVALUE' THEN 'infinity' END AS ends FROM parts)
+       SELECT DISTINCT ON (d.parent) d.parent::regclass::text AS name, d.oid::regclass::text AS last,
+              d.inserted > 0 AS written, d.spare <> 0 AS spare,
+              CASE WHEN isfinite(d.ends) THEN extract(epoch FROM now() - d.ends)::float / {DAY} END AS past
+         FROM dated d
+        ORDER BY d.parent, d.ends DESC NULLS LAST""",  # noqa: S608  (constants)
+    scope="database",
+    cost="deep",
+    warn=-1,
+)
+def future_partitions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Tables partitioned by time whose last partition ends (limits in days after its end: -1 warns a day before).
+
+    From then on inserts fail, or fill the default partition. Where nothing was written to the last one it is a note.
+    """
+    found = []
+    for row in (row for row in rows if row.past is not None):
+        when = f"ends in {span(-row.past * DAY)}" if row.past < 0 else f"ended {span(row.past * DAY)} ago"
+        then = "the default partition takes what comes then" if row.spare else "what comes then is refused"
+        text = f"the last partition of {row.name}, {row.last}, {when}: {then}"
+        fix = f"-- the next one: CREATE TABLE ... PARTITION OF {row.name} FOR VALUES FROM (...) TO (...);"
+        one = limits.finding(row.past, text, fix=fix, object=row.name)
+        if one.grade is not Grade.OK:
+            found.append(one if row.written else Finding(Grade.INFO, text, fix, row.name, row.past))
+    return most(found) or Finding(Grade.OK, "tables partitioned by time have a partition for tomorrow")
+
+
+@check_of(
+    f"""SELECT a.attrelid::regclass::text || '.' || quote_ident(a.attname) AS name, x.type
          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-        WHERE a.atttypid IN ('timestamp'::regtype, 'bpchar'::regtype, 'money'::regtype, 'json'::regtype,
-                             'timetz'::regtype)
-          AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-          AND c.relpersistence <> 't' AND c.relnamespace NOT IN {THEIRS}
-        ORDER BY 1""",  # noqa: S608  (a constant)
+        CROSS JOIN LATERAL (
+              SELECT format_type(a.atttypid, a.atttypmod) AS type
+               WHERE a.atttypid IN ('timestamp'::regtype, 'bpchar'::regtype, 'money'::regtype, 'json'::regtype,
+                                    'timetz'::regtype)
+               UNION ALL
+              SELECT 'serial' WHERE a.atthasdef AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+                AND EXISTS (SELECT FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+                             WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+                               AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype = 'a')) x
+        WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+          AND c.relpersistence <> 't' AND c.relnamespace NOT IN {THEIRS} AND c.oid NOT IN {MEMBERS}
+        ORDER BY 1""",  # noqa: S608  (constants)
     scope="database",
     cost="deep",
 )
 def column_types(rows: list[Any], limits: Limits) -> Finding:
-    """Columns of types that surprise: timestamp without time zone, char(n), money, json."""
+    """Columns of types that surprise: timestamp without time zone, char(n), money, json, serial.
+
+    One loses what another keeps: the moment, trailing spaces, the currency, an index, the sequence's rights.
+    """
     if not rows:
         return Finding(Grade.OK, "no column has a type that surprises")
     names = ", ".join(f"{row.name} ({row.type})" for row in rows[:10])
     more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
-    fix = "-- better: timestamptz, text, numeric, jsonb. ALTER TABLE ... ALTER COLUMN ... TYPE rewrites the table"
+    fix = "-- better: timestamptz, text, numeric, jsonb, GENERATED ALWAYS AS IDENTITY; a new type rewrites the table"
     return Finding(Grade.INFO, f"{count(len(rows), 'column')}: {names}{more}", fix, rows[0].name, len(rows))
