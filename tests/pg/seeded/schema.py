@@ -1,0 +1,243 @@
+"""Faults of tables, constraints and triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pgcohesion.health.registry import Finding
+from pgcohesion.view import Grade
+
+from .stage import Fault, Lookalike, Stage
+
+TABLE = 'public."odd ""t"'
+QUIET = "BEFORE UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+
+
+def keyless(*statements: str, columns: str = "a int, b text") -> Callable[[Stage], str]:
+    """Return a seed of a table with rows and no key."""
+
+    def seed(stage: Stage) -> str:
+        stage.sql(
+            f"CREATE TABLE {TABLE} ({columns})",
+            f"INSERT INTO {TABLE} SELECT g, 'x' FROM generate_series(1, 10) g",
+            *(one.format(table=TABLE) for one in statements),
+            f"ANALYZE {TABLE}",
+        )
+        return TABLE
+
+    return seed
+
+
+def keyless_whole(stage: Stage) -> str:
+    stage.sql(
+        f"CREATE TABLE {TABLE} (a int, at date) PARTITION BY LIST (at)",
+        f"CREATE TABLE public.odd_1 PARTITION OF {TABLE} DEFAULT",
+        f"INSERT INTO {TABLE} VALUES (1, now())",
+        f"ANALYZE {TABLE}",
+    )
+    return TABLE
+
+
+def add_whole_key(stage: Stage, finding: Finding) -> None:
+    (line,) = finding.fix.splitlines()
+    stage.sql(line.partition(": ")[2])
+
+
+def keyless_part(stage: Stage) -> str:
+    """Make a partition of a table without a key: the table is one finding, not each of its parts."""
+    keyless_whole(stage)
+    return "public.odd_1"
+
+
+def empty(stage: Stage) -> str:
+    stage.sql(f"CREATE TABLE {TABLE} (a int)")
+    return TABLE
+
+
+TARGET = (
+    "CREATE TABLE public.target (id int PRIMARY KEY)",
+    f"CREATE TABLE {TABLE} (id int PRIMARY KEY, x int)",
+)
+
+
+def not_valid(stage: Stage) -> None:
+    stage.sql(*TARGET, f'ALTER TABLE {TABLE} ADD CONSTRAINT "odd c" CHECK (x > 0) NOT VALID')
+
+
+def key_not_valid(stage: Stage) -> None:
+    stage.sql(*TARGET, f'ALTER TABLE {TABLE} ADD CONSTRAINT "odd c" FOREIGN KEY (x) REFERENCES public.target NOT VALID')
+
+
+def domain_not_valid(stage: Stage) -> None:
+    stage.sql(
+        'CREATE DOMAIN public."odd d" AS int',
+        'ALTER DOMAIN public."odd d" ADD CONSTRAINT c CHECK (VALUE > 0) NOT VALID',
+    )
+
+
+def inherited(stage: Stage) -> str:
+    stage.sql(
+        *TARGET,
+        f"CREATE TABLE public.child () INHERITS ({TABLE})",
+        f"ALTER TABLE {TABLE} ADD CONSTRAINT c CHECK (x > 0) NOT VALID",
+    )
+    return "public.child.c"
+
+
+def trigger_off(stage: Stage) -> None:
+    stage.sql(
+        *TARGET,
+        f'CREATE TRIGGER "odd g" {QUIET.format(TABLE)}',
+        f'ALTER TABLE {TABLE} DISABLE TRIGGER "odd g"',
+    )
+
+
+def key_off(stage: Stage) -> None:
+    """Switch off all triggers of one side of a foreign key, as a bulk load does."""
+    stage.sql(
+        *TARGET,
+        f'ALTER TABLE {TABLE} ADD CONSTRAINT "odd k" FOREIGN KEY (x) REFERENCES public.target',
+        f"ALTER TABLE {TABLE} DISABLE TRIGGER ALL",
+        "ALTER TABLE public.target DISABLE TRIGGER ALL",
+    )
+
+
+def for_replicas(stage: Stage) -> None:
+    stage.sql(
+        *TARGET,
+        f"CREATE TRIGGER g {QUIET.format(TABLE)}",
+        f"ALTER TABLE {TABLE} ENABLE REPLICA TRIGGER g",
+    )
+
+
+def unlogged(stage: Stage) -> None:
+    stage.sql(
+        f"CREATE UNLOGGED TABLE {TABLE} (id int PRIMARY KEY)", f"INSERT INTO {TABLE} VALUES (1)", f"ANALYZE {TABLE}"
+    )
+
+
+def unlogged_and_empty(stage: Stage) -> str:
+    stage.sql(f"CREATE UNLOGGED TABLE {TABLE} (id int PRIMARY KEY)")
+    return TABLE
+
+
+def other_type(ours: str, theirs: str) -> Callable[[Stage], None]:
+    """Return a seed of a foreign key between columns of these types."""
+
+    def seed(stage: Stage) -> None:
+        stage.sql(
+            f"CREATE TABLE public.target (id {theirs} PRIMARY KEY)",
+            f'CREATE TABLE {TABLE} (id int PRIMARY KEY, "odd x" {ours} REFERENCES public.target)',
+        )
+
+    return seed
+
+
+def published(*what: str, key: str = "") -> Callable[[Stage], str]:
+    """Return a seed of a table and a publication of it."""
+
+    def seed(stage: Stage) -> str:
+        stage.sql(f"CREATE TABLE {TABLE} (id int NOT NULL {key}, a int)", *(one.format(table=TABLE) for one in what))
+        return TABLE
+
+    return seed
+
+
+def published_part(stage: Stage) -> str:
+    stage.sql(
+        f"CREATE TABLE {TABLE} (a int) PARTITION BY LIST (a)",
+        f"CREATE TABLE public.odd_1 PARTITION OF {TABLE} DEFAULT",
+        f"CREATE PUBLICATION p FOR TABLE {TABLE}",
+    )
+    return "public.odd_1"
+
+
+def in_the_default(stage: Stage) -> None:
+    stage.sql(
+        f"CREATE TABLE {TABLE} (a int PRIMARY KEY) PARTITION BY RANGE (a)",
+        f'CREATE TABLE public."odd rest" PARTITION OF {TABLE} DEFAULT',
+        f"INSERT INTO {TABLE} VALUES (1)",
+        'ANALYZE public."odd rest"',
+    )
+
+
+def make_room(stage: Stage, finding: Finding) -> None:
+    """Apply the fix with its one comment filled in."""
+    made = f"CREATE TABLE public.odd_1 PARTITION OF {TABLE} FOR VALUES FROM (0) TO (10);"
+    lines = [made if "CREATE TABLE" in line else line for line in finding.fix.splitlines()]
+    stage.sql(*("\n".join(lines).split(";\n")), 'ANALYZE public."odd rest"')
+
+
+def default_unused(stage: Stage) -> str:
+    stage.sql(
+        f"CREATE TABLE {TABLE} (a int PRIMARY KEY) PARTITION BY RANGE (a)",
+        f'CREATE TABLE public."odd rest" PARTITION OF {TABLE} DEFAULT',
+    )
+    return 'public."odd rest"'
+
+
+FAULTS = [
+    Fault("a table without a key", "no_primary_key", keyless()),
+    Fault("a table with an id that is no key", "no_primary_key", keyless(columns="id int, b text")),
+    Fault(
+        "a table with an index that could be its key",
+        "no_primary_key",
+        keyless('CREATE UNIQUE INDEX "odd u" ON {table} (a) INCLUDE (b)', columns="a int NOT NULL, b text"),
+    ),
+    Fault("a partitioned table without a key", "no_primary_key", keyless_whole, mend=add_whole_key),
+    Fault("a check that is not valid", "unvalidated_constraints", not_valid, f'{TABLE}."odd c"'),
+    Fault("a foreign key that is not valid", "unvalidated_constraints", key_not_valid, f'{TABLE}."odd c"'),
+    Fault("a domain's check that is not valid", "unvalidated_constraints", domain_not_valid, 'public."odd d".c'),
+    Fault("a trigger that is off", "disabled_triggers", trigger_off, f'{TABLE}."odd g"'),
+    Fault("a foreign key that is off", "disabled_triggers", key_off, f'{TABLE}."odd k"'),
+    Fault("an unlogged table with rows", "unlogged_tables", unlogged, TABLE),
+    Fault("a key narrower than its target", "foreign_key_types", other_type("int", "bigint"), f'{TABLE}."odd x"'),
+    Fault(
+        "a published table whose rows have no name",
+        "replica_identity",
+        published("CREATE PUBLICATION p FOR TABLE {table}"),
+        grade=Grade.FAIL,
+    ),
+    Fault(
+        "a published table with an index that could name its rows",
+        "replica_identity",
+        published('CREATE UNIQUE INDEX "odd u" ON {table} (id)', "CREATE PUBLICATION p FOR ALL TABLES"),
+        grade=Grade.FAIL,
+    ),
+    Fault(
+        "a published schema's table that gave its name away",
+        "replica_identity",
+        published(
+            "ALTER TABLE {table} REPLICA IDENTITY NOTHING",
+            "CREATE PUBLICATION p FOR TABLES IN SCHEMA public",
+            key="PRIMARY KEY",
+        ),
+        grade=Grade.FAIL,
+        least=15,
+    ),
+    Fault("a published table's partition", "replica_identity", published_part, grade=Grade.FAIL),
+    Fault("rows that no partition takes", "default_partitions", in_the_default, 'public."odd rest"', mend=make_room),
+]
+LOOKALIKES = [
+    Lookalike("an empty table without a key", "no_primary_key", empty),
+    Lookalike("a partition of a table without a key", "no_primary_key", keyless_part),
+    Lookalike("a check that a child inherits", "unvalidated_constraints", inherited),
+    Lookalike("a trigger for replicas only", "disabled_triggers", for_replicas),
+    Lookalike("an unlogged table without rows", "unlogged_tables", unlogged_and_empty),
+    Lookalike("text that points to varchar", "foreign_key_types", other_type("text", "varchar(9)")),
+    Lookalike(
+        "a published table that is only added to",
+        "replica_identity",
+        published("CREATE PUBLICATION p FOR TABLE {table} WITH (publish = 'insert, truncate')"),
+    ),
+    Lookalike(
+        "a published table with a name by index",
+        "replica_identity",
+        published(
+            "CREATE UNIQUE INDEX u ON {table} (id)",
+            "ALTER TABLE {table} REPLICA IDENTITY USING INDEX u",
+            "CREATE PUBLICATION p FOR TABLE {table}",
+        ),
+    ),
+    Lookalike("a default partition without rows", "default_partitions", default_unused),
+]
