@@ -155,7 +155,7 @@ def connection_churn(rows: list[Any], limits: Limits) -> Finding | list[Finding]
     """
     found = []
     for row in rows:
-        rate = row.sessions / max(row.seconds, 60)
+        rate = row.sessions / max(row.seconds, BURST)
         text = f"{rate:.1f} new sessions a second in {row.name} ({row.sessions:,.0f} in {span(row.seconds)})"
         fix = (
             "-- who they are; they need a pool (pgcohesion's orchestrator has one) or a pooler:\n"
@@ -197,6 +197,7 @@ def lost_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "sessions end by themselves")
 
 
+BURST = 600  # seconds: a start of everything at once is no churn
 LEAST_LOST = 20
 
 

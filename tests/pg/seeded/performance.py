@@ -89,7 +89,7 @@ FAULTS = [
         "connection_churn",
         opened,
         mend=forget,
-        sets=("health.limits.connection_churn.warn=0.5",),
+        sets=("health.limits.connection_churn.warn=0.05",),
     ),
 ]
 LOOKALIKES = [
