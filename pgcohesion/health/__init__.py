@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .past import Looked
     from .serving import Served
 
+T = TypeVar("T")
 COSTS = ("quick", "standard", "deep")
 FINGERPRINT = re.compile("[0-9a-f]{10}")
 FAIL_ON = ("fail", "warn", "never")
@@ -48,10 +49,10 @@ def check(
     checks = _chosen(ctx, every(ctx), only, profile)
     with _past(ctx) if remember else nullcontext() as history:
         found, samples = _found(ctx, checks, history, now)
-        changes = compare(history, found, now) if history else None
+        changes = _of_the_past(ctx, lambda: compare(history, found, now), None) if history else None
         report = Report(tuple(found), time.monotonic() - started, ctx.env, now, changes)
         if history and keep:
-            history.record(report, samples)
+            _of_the_past(ctx, lambda: history.record(report, samples), None)
     return report
 
 
@@ -200,19 +201,33 @@ def _past(ctx: Context) -> AbstractContextManager[History | None]:
     return kept(ctx)
 
 
+def _of_the_past(ctx: Context, ask: Callable[[], T], default: T) -> T:
+    """Return what the history says, or *default*: a file that is locked, full or broken must not fail a run."""
+    import sqlite3
+
+    try:
+        return ask()
+    except (sqlite3.Error, ValueError) as error:
+        ctx.log.warning("no history", why=str(error))
+        return default
+
+
 def _found(
     ctx: Context, checks: list[Check], history: History | None, now: float
 ) -> tuple[list[Finding], dict[Place, Any]]:
     from .running import Look
 
-    earlier = history.earlier(now, ctx.config.health.window) if history else {}
+    earlier: dict[Place, tuple[float, dict[str, Any]]] = {}
+    if history:
+        earlier = _of_the_past(ctx, lambda: history.earlier(now, ctx.config.health.window), earlier)
     look = Look(ctx, checks, ctx.config.health.timeout, now=now, earlier=earlier)
     ignored = ignoring(look.findings(), ctx.config.health.ignore, date.today())  # noqa: DTZ011  (the operator's day)
     found = list(known(ignored, *read(ctx)))
     if history:
         from .trends import forecasts
 
-        found = forecasts(checks, found, history, now)
+        plain = found
+        found = _of_the_past(ctx, lambda: forecasts(checks, plain, history, now), plain)
     return found, look.samples
 
 

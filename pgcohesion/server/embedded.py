@@ -25,6 +25,7 @@ from . import binaries
 from .base import State
 
 SUPERUSER = "postgres"
+UP = ("ready", "standby")  # the latter: it recovers, and lets nobody in (pg_ctl takes both as started)
 START_ATTEMPTS = 3
 SOCKET_LIMIT = 90  # bytes of a socket's folder: sun_path has 104 or 108, `/.s.PGSQL.65535.lock` takes 20
 
@@ -115,7 +116,7 @@ class Embedded:
     def _ready(self) -> bool:
         with contextlib.suppress(FileNotFoundError, IndexError):
             words = (self.data / "postmaster.pid").read_text().splitlines()
-            return words[7].strip() == "ready" and bool(self._pid())
+            return words[7].strip() in UP and bool(self._pid())
         return False
 
     @property
