@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..context import Context
     from ..orchestrator import Orchestrator
     from ..plan import Applied, Planned
-    from ..view import Answer
+    from ..view import Answer, Grade
     from .history import History, Place
     from .page import Written
     from .past import Looked
@@ -35,20 +35,28 @@ FAIL_ON = ("fail", "warn", "never")
 
 
 def check(
-    ctx: Context, only: str = "", profile: str = "standard", *, remember: bool = True, keep: bool = True
+    ctx: Context,
+    only: str = "",
+    profile: str = "standard",
+    *,
+    remember: bool = True,
+    keep: bool = True,
+    baseline: bool = True,
 ) -> Report:
     """Run the checks of an environment and return their findings.
 
     *only*: ids or areas, with commas. *profile*: ``quick`` looks at no relation, ``deep`` reads much; checks that
     *only* names run whatever they cost. *remember*: compare with the runs before, and with *keep* keep this one for
-    the next.
+    the next. *baseline*: what the environment's baseline has is info.
+
     A server that cannot be asked is a finding of the check ``availability``. Raises ConfigError when the environment
     has no server yet, UsageError for an unknown check or profile.
     """
     started, now = time.monotonic(), time.time()
     checks = _chosen(ctx, every(ctx), only, profile)
     with _past(ctx) if remember else nullcontext() as history:
-        found, samples = _found(ctx, checks, history, now)
+        day, grades = read(ctx) if baseline else ("", {})
+        found, samples = _found(ctx, checks, history, now, day, grades)
         changes = _of_the_past(ctx, lambda: compare(history, found, now), None) if history else None
         report = Report(tuple(found), time.monotonic() - started, ctx.env, now, changes)
         if history and keep:
@@ -185,7 +193,7 @@ def rebase(ctx: Context) -> Planned | Applied:
     """Make what is found now the baseline: from then on it is info, until it gets worse."""
     from .baseline import plan
 
-    return ctx.apply(plan(ctx, check(ctx, remember=False).results))
+    return ctx.apply(plan(ctx, check(ctx, remember=False, baseline=False).results))
 
 
 def watch(ctx: Context, interval: float = 2.0, count: int = 0) -> int:
@@ -213,7 +221,7 @@ def _of_the_past(ctx: Context, ask: Callable[[], T], default: T) -> T:
 
 
 def _found(
-    ctx: Context, checks: list[Check], history: History | None, now: float
+    ctx: Context, checks: list[Check], history: History | None, now: float, day: str, grades: Mapping[str, Grade]
 ) -> tuple[list[Finding], dict[Place, Any]]:
     from .running import Look
 
@@ -222,7 +230,7 @@ def _found(
         earlier = _of_the_past(ctx, lambda: history.earlier(now, ctx.config.health.window), earlier)
     look = Look(ctx, checks, ctx.config.health.timeout, now=now, earlier=earlier)
     ignored = ignoring(look.findings(), ctx.config.health.ignore, date.today())  # noqa: DTZ011  (the operator's day)
-    found = list(known(ignored, *read(ctx)))
+    found = list(known(ignored, day, grades))
     if history:
         from .trends import forecasts
 

@@ -21,16 +21,23 @@ def _identifier(name: str) -> str:
          FROM pg_file_settings f
         WHERE f.error IS NOT NULL AND NOT coalesce((SELECT s.pending_restart FROM pg_settings s
                                                     WHERE lower(s.name) = lower(f.name)), false)
-        ORDER BY f.sourcefile, f.sourceline""",
+        UNION ALL
+       SELECT '', coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')), line_number, error
+         FROM pg_hba_file_rules r WHERE error IS NOT NULL
+        ORDER BY file, line""",
     cost="quick",
     guard="has_table_privilege('pg_file_settings', 'SELECT') "
-    "AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE')",
-    needs="GRANT SELECT ON pg_file_settings TO role; GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO role;",
+    "AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') "
+    "AND has_table_privilege('pg_hba_file_rules', 'SELECT') "
+    "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')",
+    needs="GRANT SELECT ON pg_file_settings, pg_hba_file_rules TO role; "
+    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_hba_file_rules() TO role;",
 )
 def config_errors(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Errors in the server's configuration files.
+    """Errors in the server's configuration files, pg_hba.conf among them.
 
-    A reload leaves such a file or setting out, and says so only in the log; the next restart does not come up.
+    A reload leaves such a file or setting out, and says so only in the log: a rule that was taken out still lets people
+    in. The next restart does not come up.
     """
     found = []
     for row in rows:
@@ -42,31 +49,6 @@ def config_errors(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         about = row.name or f"{row.file}:{row.line}"
         found.append(Finding(Grade.FAIL, f"{row.file}, line {row.line}: {what}", fix, about))
     return most(found) or Finding(Grade.OK, "the configuration files have no error")
-
-
-@check_of(
-    """SELECT coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')) AS file, line_number AS line, error
-         FROM pg_hba_file_rules r WHERE error IS NOT NULL ORDER BY 1, 2""",
-    cost="quick",
-    guard="has_table_privilege('pg_hba_file_rules', 'SELECT') "
-    "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')",
-    needs="GRANT SELECT ON pg_hba_file_rules TO role; GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO role;",
-)
-def hba_errors(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Errors in pg_hba.conf.
-
-    A reload keeps the old rules, so a rule that was taken out still lets people in; the next restart does not come up.
-    """
-    found = [
-        Finding(
-            Grade.FAIL,
-            f"{row.file}, line {row.line}: {row.error}",
-            f"-- correct line {row.line} of {row.file}, then\n{RELOAD}",
-            f"{row.file}:{row.line}",
-        )
-        for row in rows
-    ]
-    return most(found) or Finding(Grade.OK, "pg_hba.conf has no error")
 
 
 LOGS = {

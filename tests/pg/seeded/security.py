@@ -321,7 +321,7 @@ ODD = 'public."odd ""t"'
 
 FAULTS = [
     Fault("a setting that the server cannot read", "config_errors", wrong_value, "work_mem", grade=Grade.FAIL),
-    Fault("a rule that the server cannot read", "hba_errors", wrong_rule, grade=Grade.FAIL, mend=take_out),
+    Fault("a rule that the server cannot read", "config_errors", wrong_rule, grade=Grade.FAIL, mend=take_out),
     Fault(
         "a rule that trusts a network",
         "hba_rules",
