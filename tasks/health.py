@@ -191,3 +191,9 @@ def bench(  # noqa: PLR0913, PLR0917  (options of a command)
 def watch(ctx: pg.Context, interval: float = 2.0, count: int = 0) -> int:
     """Show sessions, locks, findings and load live."""
     return pg.health.watch(ctx, interval, count)
+
+
+@pg.task(example="inv health.indexes --env=production")
+def indexes(ctx: pg.Context) -> pg.Answer:
+    """Show indexes that are missing, and those that can go."""
+    return pg.health.advise(ctx)

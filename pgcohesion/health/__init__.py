@@ -323,6 +323,17 @@ def serve(ctx: Context, port: int = 9187, interval: float = 15, host: str = "127
     return serve(ctx, Prober(ctx, lambda profile: check(ctx, profile=profile), interval), every(ctx), host, port)
 
 
+def advise(ctx: Context) -> Answer:
+    """Return which indexes are missing, redundant, unused, invalid or bloated, each with the line that mends it.
+
+    Unused are those that no host of the environment uses. What a missing one gains is tried with hypopg, where it is.
+    """
+    from .indexes import CHECKS
+    from .indexes import advise as made
+
+    return made(ctx, check(ctx, CHECKS, remember=False))
+
+
 def write_report(ctx: Context, output: str = "") -> Written:
     """Run the standard checks and write what they found as one HTML file.
 
@@ -339,6 +350,7 @@ __all__ = [
     "Finding",
     "Limits",
     "Report",
+    "advise",
     "check",
     "check_of",
     "explain",

@@ -6,16 +6,18 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from ..view import Grade
+from ..view import Grade, count
 from .registry import Finding, most
 
+STANDBYS = "standbys:"
+"""What the kind of a finding begins with that tells how many standbys are connected."""
 BAD = (Grade.WARN, Grade.FAIL)
 
 
 def agreed(findings: Iterable[Finding], everywhere: Collection[str], replicas: Collection[str]) -> Iterator[Finding]:
     """Yield *findings*; of the checks *everywhere* only what each of *replicas* has found, too.
 
-    Where one could not be asked, or cannot tell yet, the finding is unknown.
+    Where one could not be asked, or cannot tell yet, or more standbys are connected, the finding is unknown.
     """
     found = list(findings)
     told: dict[tuple[str, str], list[Finding]] = {}
@@ -36,13 +38,27 @@ def _first(group: list[Finding]) -> Iterator[Finding]:
 
 def _of_all(found: Sequence[Finding], replicas: Collection[str]) -> Iterator[Finding]:
     theirs = [one for one in found if one.host]
-    asked = {(one.check, one.host, one.database) for one in theirs if one.grade is not Grade.SKIPPED}
+    answers = [one for one in theirs if one.object or one.grade not in (Grade.SKIPPED, Grade.UNKNOWN)]
+    asked = {(one.check, one.host, one.database) for one in answers}
     same = {(one.check, one.host, one.database, one.object): one for one in theirs}
     for one in found:
-        if not one.host and one.grade in BAD and replicas:
-            yield from _agreed(one, replicas, asked, same)
-        elif not one.host:
+        if one.host:
+            continue
+        if one.grade not in BAD:
             yield one
+        elif (connected := _connected(one)) > len(replicas):
+            text = f"{one.text}; {count(connected, 'standby', 'standbys')} of it {'is' if connected == 1 else 'are'} "
+            yield _unknown(one, f"{text}connected, and {len(replicas)} can be asked: declare each in [hosts]")
+        else:
+            yield from _agreed(replace(one, kind=""), replicas, asked, same)
+
+
+def _connected(one: Finding) -> int:
+    return int(one.kind.removeprefix(STANDBYS)) if one.kind.startswith(STANDBYS) else 0
+
+
+def _unknown(one: Finding, text: str) -> Finding:
+    return replace(one, grade=Grade.UNKNOWN, text=text, fix="", undo="", kind="")
 
 
 def _agreed(
@@ -57,7 +73,6 @@ def _agreed(
         return
     silent += [host for host, finding in there.items() if finding and finding.grade not in BAD]
     if silent:
-        text = f"{one.text}; what {', '.join(sorted(silent))} says is not known"
-        yield replace(one, grade=Grade.UNKNOWN, text=text, fix="", undo="")
+        yield _unknown(one, f"{one.text}; what {', '.join(sorted(silent))} says is not known")
     else:
         yield one

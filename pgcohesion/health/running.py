@@ -64,7 +64,10 @@ class Look:
             self._start(lambda at=at, shown=shown: self._server(at, shown), self._no_server(at, shown))  # type: ignore[misc]
             self._sources(at, shown)
         everywhere = {check.id for check in self.checks if check.everywhere}
-        yield from agreed(self._results(), everywhere, [name for name in hosts if name != primary])
+        others = [name for name in hosts if name != primary]
+        # What programs read from, and no host says how to ask as its superuser.
+        unasked = self.ctx.config.application.replicas[len(others) :]
+        yield from agreed(self._results(), everywhere, [*others, *unasked])
 
     # --- the crew ---------------------------------------------------------------------------------------------
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...view import Grade, count, size, span
+from ..agreeing import STANDBYS
 from ..catalogue import BEGAN, DEFINITION, MEMBERS, PAGE, THEIRS, create, drop
 from ..registry import YOUNG, Finding, Limits, check_of, most
 
@@ -192,6 +195,11 @@ UNUSED = f"""WITH f AS MATERIALIZED (
                AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.contype = 'f' AND o.conrelid = i.indrelid
                                   AND (i.indkey::int2[])[0:cardinality(o.conkey) - 1] @> o.conkey))
        SELECT {DEFINITION}, f.idle::float AS idle, current_setting('track_counts')::bool AS counted,
+              (SELECT count(*)::int FROM pg_stat_replication r
+                WHERE coalesce(r.state, 'streaming') = 'streaming'
+                  AND r.application_name NOT IN ('pg_receivewal', 'pg_basebackup')
+                  AND r.pid NOT IN (SELECT s.active_pid FROM pg_replication_slots s
+                                     WHERE s.slot_type = 'logical' AND s.active_pid IS NOT NULL)) AS standbys,
               least(f.lived, extract(epoch FROM now() - {BEGAN}))::float AS age
          FROM f JOIN pg_class x ON x.oid = f.indexrelid ORDER BY f.n"""  # noqa: S608  (constants)
 LAST = "extract(epoch FROM now() - pg_stat_get_lastscan(i.indexrelid))"
@@ -219,7 +227,8 @@ def unused_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             why = "which is too short to tell" if row.counted else "and track_counts is off: nobody knows"
             found.append(Finding(Grade.UNKNOWN, f"{text}, {why}", object=row.name, kind=YOUNG if row.counted else ""))
             continue
-        found.append(limits.finding(row.bytes, text, fix=drop(row), object=row.name, undo=create(row)))
+        one = limits.finding(row.bytes, text, fix=drop(row), object=row.name, undo=create(row))
+        found.append(replace(one, kind=f"{STANDBYS}{row.standbys}" if row.standbys else ""))
     return found or Finding(Grade.OK, "every index is used")
 
 

@@ -10,19 +10,20 @@ from ..registry import Finding, Limits, check_of, most
 LEAST = 0.1
 """The share below which nobody wants to know."""
 GRANT = "GRANT SELECT ON ALL SEQUENCES IN SCHEMA ... TO role; or GRANT pg_read_all_data TO role;"
-# Reading a sequence waits for who alters it, so those are left out. Only those that are far on are looked at closely:
-# 3276 is a tenth of a smallint.
+# To read a sequence is to wait for who alters it, and the view pg_sequences reads them all: those are left out. Only
+# those that are far on are looked at closely: 3276 is a tenth of a smallint.
 NEAR = f"""WITH read AS MATERIALIZED (
-        SELECT s.*, has_sequence_privilege(s.seqrelid, 'SELECT, USAGE') AS allowed, s.seqrelid = ANY (l.held) AS held,
-               CASE WHEN NOT s.seqrelid = ANY (l.held) THEN q.last_value::float END AS last,
+        SELECT s.*, a.allowed, a.held, CASE WHEN a.allowed AND NOT a.held
+                        THEN pg_sequence_last_value(s.seqrelid)::float END AS last,
                CASE WHEN s.seqincrement > 0 THEN least(s.seqstart, s.seqmin)
                     ELSE greatest(s.seqstart, s.seqmax) END::float AS first,
                CASE WHEN s.seqincrement > 0 THEN s.seqmax ELSE s.seqmin END::float AS "end"
-          FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-          JOIN pg_sequences q ON q.schemaname = n.nspname AND q.sequencename = c.relname
-         CROSS JOIN (SELECT ARRAY(SELECT k.relation FROM pg_locks k WHERE k.locktype = 'relation'
-                AND k.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))) l(held)
-         WHERE NOT s.seqcycle AND c.relpersistence <> 't'),
+          FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
+         CROSS JOIN LATERAL (
+               SELECT has_sequence_privilege(s.seqrelid, 'SELECT, USAGE') AS allowed, s.seqrelid = ANY (ARRAY(
+                      SELECT k.relation FROM pg_locks k WHERE k.locktype = 'relation' AND k.mode IN (
+                             'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))) AS held) a
+         WHERE NOT s.seqcycle AND c.relpersistence <> 't' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())),
     near AS MATERIALIZED (
         SELECT * FROM read
          WHERE last IS NULL AND (held OR NOT allowed) OR abs(last) >= 3276

@@ -11,6 +11,7 @@ import psycopg
 from pgcohesion.health.checks import indexes
 from pgcohesion.health.registry import Finding
 
+from .security import Standby, one
 from .sessions import busy
 from .stage import Fault, Lookalike, Stage, wait_for
 
@@ -118,8 +119,6 @@ def twins(how: str) -> Callable[[Stage], None]:
 
 
 def in_a_tablespace(stage: Stage) -> None:
-    from tests.pg.seeded.security import one
-
     folder = f"{one(stage, 'SHOW data_directory')}/../spare_{stage.database}"
     stage.sql(f"COPY (SELECT 1) TO PROGRAM 'mkdir -p {folder}'", f"CREATE TABLESPACE \"odd s\" LOCATION '{folder}'")
     stage.later(lambda: stage.sql(f"DROP TABLE {TABLE}", 'DROP TABLESPACE "odd s"'))
@@ -268,6 +267,12 @@ def unused_but_needed(stage: Stage) -> None:
         f"ALTER TABLE {TABLE} ADD FOREIGN KEY (c) REFERENCES public.target",
         f"CREATE INDEX ON {TABLE} (c)",
     )
+
+
+def used_elsewhere(stage: Stage) -> None:
+    """Let a standby be connected that no environment declares: it may use the index."""
+    unused(stage)
+    Standby(stage)
 
 
 def not_told(stage: Stage) -> None:
@@ -420,6 +425,7 @@ LOOKALIKES = [
     Lookalike("a partition's part of an index", "prefix_indexes", attached),
     Lookalike("an index that is used", "unused_indexes", used),
     Lookalike("unused indexes that hold or serve something", "unused_indexes", unused_but_needed),
+    Lookalike("an unused index, and a standby that nobody can ask", "unused_indexes", used_elsewhere),
     Lookalike("an index that is unused for seconds", "unused_indexes", not_told),
     Lookalike("a small table without an index on its key", "unindexed_foreign_keys", small_key),
     Lookalike("a key with an index in another order", "unindexed_foreign_keys", served_in_another_order, KEYS),

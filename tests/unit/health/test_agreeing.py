@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from pgcohesion.health.agreeing import agreed
 from pgcohesion.health.registry import Finding
@@ -29,6 +30,7 @@ def test_without_replicas_all_stays() -> None:
         ([there(Grade.WARN, "another")], None),
         ([there(Grade.UNKNOWN)], Grade.UNKNOWN),
         ([there(Grade.SKIPPED, "")], Grade.UNKNOWN),
+        ([there(Grade.UNKNOWN, "")], Grade.UNKNOWN),
         ([], Grade.UNKNOWN),
     ],
 )
@@ -37,3 +39,18 @@ def test_a_replica_that_uses_it_or_is_silent(theirs: list[Finding], grade: Grade
     assert found[-1 if grade is None else 1] == OTHER
     assert [one.grade for one in found if one.check == "unused"] == ([] if grade is None else [grade])
     assert all(one.fix == "" for one in found if one.grade is Grade.UNKNOWN)
+
+
+@pytest.mark.parametrize(("standbys", "grade"), [(1, Grade.WARN), (2, Grade.UNKNOWN)])
+def test_a_standby_that_nobody_declared(standbys: int, grade: Grade) -> None:
+    one = replace(UNUSED, kind=f"standbys:{standbys}")
+    (found,) = agreed([one, there(Grade.WARN)], {"unused"}, ["db2"])
+    assert (found.grade, found.kind, bool(found.fix)) == (grade, "", grade is Grade.WARN)
+
+
+def test_the_rest_is_counted_after_all_agreed() -> None:
+    ours = [replace(UNUSED, object=f"i{n}") for n in range(30)]
+    theirs = [there(Grade.WARN, f"i{n}") for n in range(5, 35)]
+    found = list(agreed([*ours, *theirs], {"unused"}, ["db2"]))
+    assert [one.object for one in found] == [*(f"i{n}" for n in range(5, 25)), ""]
+    assert (found[-1].text, found[-1].check, found[-1].database) == ("and 5 more like these", "unused", "d")

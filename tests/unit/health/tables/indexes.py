@@ -35,7 +35,7 @@ PARENT = {
     "lacking": [["public.p", "public", "p_1", False]],
 }
 TWIN = {**INDEX, "first": "public.j", "constraint": None, "condef": None}
-UNUSED = {**INDEX, "age": 9e6, "idle": None, "counted": True}
+UNUSED = {**INDEX, "age": 9e6, "idle": None, "counted": True, "standbys": 0}
 KEY = {"name": "t", "constraint": "k", "target": "u", "columns": "a", "rows": 10_000.0, "parent": False}
 SCANS = {"name": "t", "rows": 1e6, "scans": 60.0, "read": 6e7, "lookups": 0.0, "seconds": 3600.0, "age": 1e6}
 NULLS = {**INDEX, "share": 0.95, "column": "a"}
