@@ -203,11 +203,17 @@ class Stop(KeyboardInterrupt):
         self.error = error
 
 
+LISTED = 40  # names that a fix lists in full
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return "did you mean `x`? (known: a, b)", the sentence of each fix that names alternatives."""
+    """Return "did you mean `x`? (known: a, b)", the sentence of each fix that names alternatives; the nearest of many."""
     from difflib import get_close_matches
 
     names = sorted(known)
     close = get_close_matches(word, names, n=1, cutoff=0.6)
     listed = f"known: {', '.join(names)}" if names else "there are none"
+    if len(names) > LISTED:
+        near = get_close_matches(word, names, n=5, cutoff=0.3)
+        listed = f"the nearest of {len(names)}: {', '.join(near)}" if near else f"there are {len(names)} others"
     return f"did you mean `{close[0]}`? ({listed})" if close else listed
