@@ -207,7 +207,7 @@ LISTED = 40  # names that a fix lists in full
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return "did you mean `x`? (known: a, b)", the sentence of each fix that names alternatives: of many the nearest."""
+    """Return "did you mean `x`? (known: a, b)": each fix that names alternatives says it so; of many the nearest."""
     from difflib import get_close_matches
 
     names = sorted(known)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .connections.fleet import Fleet, HostStatus
     from .connections.monitor import Monitor
     from .connections.statistics import Statistics
+    from .health.probing import Prober
     from .migrate.status import Status as MigrationStatus
 
 EVENTS = ("down", "failover", "leak", "obsolete", "primary", "role", "slow_query", "up")
@@ -81,6 +82,7 @@ class Orchestrator:
         self._manager: ConnectionManager | None = None
         self._async_manager: AsyncConnectionManager | None = None
         self._monitor: Monitor | None = None
+        self._prober: Prober | None = None
         self._closed = self._forked = False
 
     # --- services ---------------------------------------------------------------------------------------------
@@ -133,6 +135,25 @@ class Orchestrator:
                 self._monitor = Monitor(self.config.get_connection_config(), self.fleet, self._tend)
             return self._monitor
 
+    def get_health_checks(self) -> Prober:
+        """Return what runs the health checks in the background, every ``[monitoring] checks`` seconds.
+
+        It is the engine of ``inv health.serve``: its ``state.report`` is what was found last. Raises ConfigError when
+        no interval is set.
+        """
+        seconds = self.config.config.monitoring.checks
+        if not seconds > 0:
+            raise ConfigError("no health checks run in the background", fix="[monitoring] checks = 60")
+        with self._lock:
+            if self._prober is None:
+                from . import health
+                from .health.probing import Prober
+                from .opening import context_of
+
+                ctx = context_of(self.config.loaded)
+                self._prober = Prober(ctx, lambda profile: health.check(ctx, profile=profile), seconds)
+            return self._prober
+
     @property
     def migrations(self) -> MigrationStatus:
         """The state of the migrations: which are applied, and which are not yet. Reads it anew each time."""
@@ -154,12 +175,14 @@ class Orchestrator:
             raise PoolClosed(f"the databases of `{self.env}` are closed", why="the program is shutting down")
         if self.config.feature("health_monitor"):
             self.get_health_monitor().start()
+        if self.config.config.monitoring.checks > 0 and not self.get_health_checks().alive:
+            self.get_health_checks().start()
         self._forked = False
 
     def forked(self) -> None:
         """Take note that this is a new process."""
         self._lock = threading.RLock()
-        self._monitor, self._forked = None, True
+        self._monitor, self._prober, self._forked = None, None, True
 
     def _instrument(self, manager: ConnectionManager | AsyncConnectionManager) -> None:
         manager.on_slow.append(self._slow)
@@ -195,6 +218,9 @@ class Orchestrator:
         self._closed = True
         if self._monitor is not None:
             self._monitor.close()
+        if self._prober is not None:
+            self._prober.stop(timeout)
+            self._prober.ctx.close()
         if self._manager is not None:
             self._manager.close(timeout)
         forget(self)

@@ -192,9 +192,11 @@ class Monitoring(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[monitoring]``: what watches an application's databases.
 
     *interval* seconds between two looks at a host, each at most *timeout* long; queries over *slow_query* seconds are
-    reported; *queries* different texts are counted.
+    reported; *queries* different texts are counted. *checks*: seconds between two runs of the health checks in the
+    background (0: none).
     """
 
+    checks: float = 0
     interval: float = 1
     timeout: float = 1
     slow_query: float = 1

@@ -22,7 +22,7 @@ from pgcohesion.view import Grade
 from tests.support import Project
 
 pytestmark = pytest.mark.pg
-NOT_HERE = ("pooler", "pools", "backups")  # neither a pooler nor replicas are declared, and there is no backup
+NOT_HERE = ("pooler", "pools", "backups", "alerts")  # none of them is declared
 
 
 @contextmanager

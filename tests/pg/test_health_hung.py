@@ -148,6 +148,8 @@ def suppress_all(ctx: Context) -> None:
 def gone(pid: int) -> None:
     deadline = time.monotonic() + 20
     while Path(f"/proc/{pid}").exists():
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)  # it is a child of this process, which started it
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

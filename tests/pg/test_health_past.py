@@ -9,9 +9,13 @@ from contextlib import closing
 import pytest
 
 from pgcohesion import health
+from pgcohesion.application import DatabaseConfig
+from pgcohesion.config import load
 from pgcohesion.context import Context
 from pgcohesion.health.history import of as history_of
 from pgcohesion.opening import open_context
+from pgcohesion.orchestrator import Orchestrator
+from tests.pg.seeded.stage import wait_for
 from tests.support import Project
 
 pytestmark = pytest.mark.pg
@@ -78,3 +82,15 @@ def test_the_baseline_makes_what_is_known_info(ctx: Context, shared: Project) ->
     finally:
         ctx.db.execute(f"DROP TABLE {name}")
         (shared.root / "environments/test.baseline.json").unlink(missing_ok=True)
+
+
+def test_an_application_runs_the_checks_in_the_background(ctx: Context, shared: Project) -> None:
+    loaded = load(shared.root, "test", sets=("monitoring.checks=0.2", "health.databases=chanuka"))
+    with Orchestrator(DatabaseConfig(loaded)) as db:
+        prober = db.get_health_checks()
+        wait_for(lambda: prober.state.report and prober.state.runs)
+        report = prober.state.report
+        assert report
+        assert report.trouble is None
+        assert "connections" in report.by_check
+    wait_for(lambda: not prober.alive)
