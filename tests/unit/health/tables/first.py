@@ -16,6 +16,16 @@ ARCHIVE = {
     "library": "",
     "standby": False,
 }
+CHECKPOINT = {
+    "timeout": 300.0,
+    "standby": False,
+    "redo": 0.0,
+    "written": 1e6,
+    "since": 1e9,
+    "last": 4000.0,
+    "seconds": 1200.0,
+    "age": None,
+}
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("inactive_slots", [{"name": "s", "kept": 10.0}], OK, ""),
     ("inactive_slots", [{"name": "it's", "kept": 2.0 * 1024**3}], WARN, "it's"),
@@ -27,10 +37,12 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("archiver", [{**ARCHIVE, "command": "", "library": "basic_archive"}], OK, ""),
     ("archiver", [{**ARCHIVE, "command": "", "standby": True}], OK, ""),
     ("archiver", [{**ARCHIVE, "failing": True, "file": "0001"}], FAIL, "0001"),
-    ("late_checkpoints", [{"ratio": 9.0, "age": 3000.0, "since": 1000.0, "standby": False}], OK, ""),
-    ("late_checkpoints", [{"ratio": 9.0, "age": 3000.0, "since": 1e9, "standby": False}], WARN, ""),
-    ("late_checkpoints", [{"ratio": 90.0, "age": 30000.0, "since": 1e9, "standby": False}], FAIL, ""),
-    ("late_checkpoints", [{"ratio": 90.0, "age": 30000.0, "since": 1e9, "standby": True}], OK, ""),
+    ("late_checkpoints", [CHECKPOINT], WARN, ""),
+    ("late_checkpoints", [{**CHECKPOINT, "seconds": 3500.0}], FAIL, ""),
+    ("late_checkpoints", [{**CHECKPOINT, "redo": 100.0}], OK, ""),
+    ("late_checkpoints", [{**CHECKPOINT, "written": 1e9 - 1e6}], OK, ""),  # a burst after a rest
+    ("late_checkpoints", [{**CHECKPOINT, "seconds": 600.0}], OK, ""),
+    ("late_checkpoints", [{**CHECKPOINT, "standby": True}], OK, ""),
     ("pending_restart", [], OK, ""),
     ("pending_restart", [{"name": "max_connections"}], WARN, "max_connections"),
     ("durability", [], OK, ""),
