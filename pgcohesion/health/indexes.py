@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -116,18 +116,31 @@ def advise(ctx: Context, report: Report) -> Advised | Report:
     found = [one for one in report.results if one.check in KINDS and one.object and one.kind != YOUNG]
     found = [one for one in found if one.grade in (*BAD, Grade.INFO, Grade.UNKNOWN)]
     advice, notes = [_advice(one) for one in found], [*_notes(report.results)]
-    for database in _databases(ctx, report.results):
+    said: dict[str, list[str]] = {}
+    for database in _databases(report.results):
         mine = [one for one in advice if one.database == database]
-        others = [one for one in advice if one.database != database]
+        advice = [one for one in advice if one.database != database]
         try:
-            more, said = _looked(ctx, database, mine)
+            more, unsaid = _looked(ctx, database, mine)
         except (CohesionError, psycopg.Error) as error:
-            more, said = mine, [f"{database}: no sizes, and no index was tried: {error}"]
-        advice = [*others, *more]
-        notes += [Line(text, grade=Grade.INFO) for text in said]
+            more, unsaid = mine, [f"no sizes, and no index was tried: {error}"]
+        advice += more
+        for text in unsaid:
+            said.setdefault(text, []).append(database)
+    notes += [Line(f"{', '.join(names)}: {text}", grade=Grade.INFO) for text, names in said.items()]
     order = [*COUNTED, "many"]
     advice.sort(key=lambda one: (one.grade not in BAD, order.index(one.kind), -(one.bytes or 0.0), one.object))
-    return Advised(tuple(advice), tuple(dict.fromkeys(notes)))
+    return Advised(tuple(_once(advice)), tuple(dict.fromkeys(notes)))
+
+
+def _once(advice: Iterable[Advice]) -> Iterator[Advice]:
+    """Yield the first advice of those that end in the same: what is redundant is often unused, too."""
+    seen = set()
+    for one in advice:
+        key = (one.database, one.object, one.fix or one.why)
+        if key not in seen:
+            seen.add(key)
+            yield one
 
 
 def _advice(one: Finding) -> Advice:
@@ -144,7 +157,7 @@ def _notes(findings: Iterable[Finding]) -> Iterable[Line]:
             yield Line(": ".join(filter(None, (one.host, one.database, one.check, one.text))), grade=one.grade)
 
 
-def _databases(ctx: Context, findings: Sequence[Finding]) -> list[str]:
+def _databases(findings: Sequence[Finding]) -> list[str]:
     """Return the databases that answered."""
     asked = {one.database for one in findings if one.check in KINDS and one.database and not one.host}
     return sorted(asked)

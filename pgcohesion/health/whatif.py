@@ -92,21 +92,20 @@ class Gain(Struct, frozen=True):
 
 def gains(connection: psycopg.Connection[Any], timeout: float) -> tuple[list[Gain], list[str]]:
     """Return the indexes that save half of the cost or more, and what kept us from looking."""
-    database = connection.info.dbname
     made, available = ask(connection, [EXTENSIONS, AVAILABLE], timeout)
     if isinstance(made, psycopg.Error) or isinstance(available, psycopg.Error):
         return [], []
     schemas = {row.name: row.schema for row in made}
     if "pg_stat_statements" not in schemas:
-        return [], [f"{database}: which statements want an index is not known without pg_stat_statements"]
+        return [], ["which statements want an index is not known without pg_stat_statements"]
     if "hypopg" not in schemas:
         how = "CREATE EXTENSION hypopg;" if available else "its package first: postgresql-NN-hypopg"
-        return [], [f"{database}: what a new index would gain is not tried without hypopg ({how})"]
+        return [], [f"what a new index would gain is not tried without hypopg ({how})"]
     query = STATEMENTS.format(schemas["pg_stat_statements"], MOST_STATEMENTS)
     statements, tables = ask(connection, [query, TABLES], timeout)
     if isinstance(statements, psycopg.Error) or isinstance(tables, psycopg.Error):
         bad = statements if isinstance(statements, psycopg.Error) else tables
-        return [], [f"{database}: statements cannot be read: {_words(bad)}"]
+        return [], [f"statements cannot be read: {_words(bad)}"]
     found = []
     refused = 0
     for candidate in candidates(statements, tables)[:MOST_TRIED]:
@@ -114,7 +113,7 @@ def gains(connection: psycopg.Connection[Any], timeout: float) -> tuple[list[Gai
         refused += share is None
         if share is not None and share >= LEAST_GAIN:
             found.append(_gain(connection, candidate, share))
-    notes = [f"{database}: {count(refused, 'index', 'indexes')} could not be tried (SELECT on the table is needed)"]
+    notes = [f"{count(refused, 'index', 'indexes')} could not be tried (SELECT on the table is needed)"]
     return found, notes if refused else []
 
 

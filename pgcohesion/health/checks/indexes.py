@@ -184,6 +184,10 @@ def prefix_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return most(found) or Finding(Grade.OK, "no index is the beginning of another")
 
 
+# Of two that begin alike the planner uses one: with the other gone as a duplicate, this one is used.
+HEIR = """EXISTS (SELECT FROM pg_index y
+    WHERE y.indrelid = i.indrelid AND y.indexrelid <> i.indexrelid AND y.indisvalid AND NOT y.indisunique
+      AND (i.indkey::int2[])[0:y.indnkeyatts - 1] = (y.indkey::int2[])[0:y.indnkeyatts - 1])"""
 UNUSED = f"""WITH f AS MATERIALIZED (
             SELECT i.indexrelid, i.indrelid, {{idle}} AS idle,
                    CASE WHEN current_setting('track_commit_timestamp')::bool THEN extract(epoch FROM
@@ -192,6 +196,7 @@ UNUSED = f"""WITH f AS MATERIALIZED (
               FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
              WHERE c.relkind = 'i' AND c.relpages * {PAGE} >= {MIB:.0f} AND NOT i.indisunique AND {USABLE}
                AND (pg_stat_get_numscans(i.indexrelid) = 0 {{rarely}}) AND NOT {PINNED} AND NOT {CONSTRAINED}
+               AND NOT {HEIR}
                AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.contype = 'f' AND o.conrelid = i.indrelid
                                   AND (i.indkey::int2[])[0:cardinality(o.conkey) - 1] @> o.conkey))
        SELECT {DEFINITION}, f.idle::float AS idle, current_setting('track_counts')::bool AS counted,

@@ -275,6 +275,17 @@ def used_elsewhere(stage: Stage) -> None:
     Standby(stage)
 
 
+def unused_heir(stage: Stage) -> None:
+    """Let the planner use one of two that begin alike: who drops that as a duplicate needs the other."""
+    old_counters(stage)
+    large(stage, f"CREATE INDEX ON {TABLE} (a)", f"CREATE INDEX ON {TABLE} (a, c)", f"CREATE INDEX ON {TABLE} (a)")
+    stage.sql("SET enable_seqscan = off", f"SELECT FROM {TABLE} WHERE a = 5", FLUSH, "SELECT 1")
+    ((used,),) = stage.db.execute(
+        "SELECT count(*) FROM pg_stat_user_indexes WHERE idx_scan > 0 AND relname = 'odd \"t'"
+    )
+    assert used == 1
+
+
 def not_told(stage: Stage) -> None:
     """Leave an index unused for seconds: nobody can tell yet."""
     large(stage, f"CREATE INDEX ON {TABLE} (a)")
@@ -426,6 +437,7 @@ LOOKALIKES = [
     Lookalike("an index that is used", "unused_indexes", used),
     Lookalike("unused indexes that hold or serve something", "unused_indexes", unused_but_needed),
     Lookalike("an unused index, and a standby that nobody can ask", "unused_indexes", used_elsewhere),
+    Lookalike("an unused index that is to replace a used one", "unused_indexes", unused_heir),
     Lookalike("an index that is unused for seconds", "unused_indexes", not_told),
     Lookalike("a small table without an index on its key", "unindexed_foreign_keys", small_key),
     Lookalike("a key with an index in another order", "unindexed_foreign_keys", served_in_another_order, KEYS),
