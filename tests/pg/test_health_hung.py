@@ -58,6 +58,8 @@ class Proxy:
 
     def close(self) -> None:
         for one in self._sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)  # what a thread waits for is not closed by close() alone
             one.close()
 
 
