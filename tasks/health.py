@@ -140,17 +140,25 @@ def timer(ctx: pg.Context, interval: int = 60, remove: bool = False) -> pg.Answe
 
 
 @pg.task(
-    example="inv health.queries --by io",
+    example="inv health.queries --by=io",
     help={
         "by": "time, calls, rows, mean, io, temp or wal",
         "limit": "how many",
-        "plan": "the id of a statement: show its plan",
-        "sample": "seconds to look at sessions, where nothing is counted",
+        "since": "how far back: 30min, 12h, 7d; last (the run before) or reset (all that was counted)",
+        "plan": "the id of a statement: show its plan; nothing is executed",
+        "sample": "seconds to look on from now, instead",
     },
 )
-def queries(ctx: pg.Context, by: str = "time", limit: int = 10, plan: str = "", sample: float = 5) -> pg.Answer:
+def queries(
+    ctx: pg.Context,
+    by: str = "time",
+    limit: int = 10,
+    since: str = "1h",
+    plan: str = "",
+    sample: float | None = None,
+) -> pg.Answer:
     """Show what statements cost, which are new or slower."""
-    return pg.health.statements(ctx, by, limit, plan, sample)
+    return pg.health.statements(ctx, by, limit, since=since, plan=plan, sample=sample)
 
 
 @pg.task(

@@ -160,11 +160,18 @@ def timer(ctx: Context, interval: int = 60, *, remove: bool = False) -> Planned 
     return ctx.apply(plan(ctx, interval, remove=remove))
 
 
-def statements(ctx: Context, by: str = "time", limit: int = 10, plan: str = "", sample: float = 5) -> Answer:
-    """Return what statements cost, which are new, slower or spill; with *plan*, the plan of the one with this id."""
+def statements(
+    ctx: Context, by: str = "time", limit: int = 10, *, since: str = "1h", plan: str = "", sample: float | None = None
+) -> Answer:
+    """Return what statements cost, which are new, slower or spill; with *plan*, the plan of the one with this id.
+
+    *since*: ``1h`` and the like, ``last`` or ``reset``. *sample*: only for so many seconds from now on.
+    """
     from . import queries
 
-    return queries.plan(ctx, plan) if plan else queries.show(ctx, by, limit, sample)
+    if plan:
+        return queries.plan(ctx, plan)
+    return queries.show(ctx, by, limit, since=since, sample_seconds=sample)
 
 
 def measure(
