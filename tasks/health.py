@@ -163,23 +163,23 @@ def queries(
 
 @pg.task(
     changes=True,
-    example="inv health.bench --seconds 30",
+    example="inv health.bench --seconds=30",
     help={
         "seconds": "of all rounds together",
         "rounds": "short ones, so that two runs can be compared",
-        "scale": "of pgbench's tables: 1 is 16 MB",
+        "scale": "of pgbench's tables: 1 is 16 MiB",
         "clients": "sessions at once",
         "workload": "tpcb, select, update, or a pgbench script's path",
         "list": "show the runs so far",
-        "compare": "two runs: '1 2' or 'previous last'",
-        "fail_on_regression": "percent: exit 1 when the later run is surely slower by more",
+        "compare": "two runs: 1,2 or previous,last",
+        "fail_on_regression": "percent: exit 1 when the later run (of the last two) is surely slower by more",
     },
 )
 def bench(  # noqa: PLR0913, PLR0917  (options of a command)
     ctx: pg.Context,
     seconds: float = 30,
     rounds: int = 6,
-    scale: int = 1,
+    scale: int = 10,
     clients: int = 4,
     workload: str = "tpcb",
     list: bool = False,  # noqa: A002  (the option's name)
@@ -187,7 +187,7 @@ def bench(  # noqa: PLR0913, PLR0917  (options of a command)
     fail_on_regression: float | None = None,
 ) -> pg.Answer:
     """Measure the server, and compare two measurements."""
-    if list or compare:
+    if list or compare or fail_on_regression is not None:
         return pg.health.measured(ctx, compare, fail_on_regression)
     return pg.health.measure(ctx, seconds=seconds, rounds=rounds, scale=scale, clients=clients, workload=workload)
 

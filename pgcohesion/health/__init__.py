@@ -179,7 +179,7 @@ def measure(
     *,
     seconds: float = 30,
     rounds: int = 6,
-    scale: int = 1,
+    scale: int = 10,
     clients: int = 4,
     workload: str = "tpcb",
 ) -> Answer:
@@ -190,10 +190,12 @@ def measure(
 
 
 def measured(ctx: Context, compare: str = "", slower_by: float | None = None) -> Answer:
-    """Return the runs that were measured, or two of them compared."""
+    """Return the runs that were measured, or two of them compared (with *slower_by*, the last two)."""
     from . import bench
 
-    return bench.compared(ctx, compare, slower_by) if compare else bench.runs(ctx)
+    if compare or slower_by is not None:
+        return bench.compared(ctx, compare or "previous,last", slower_by)
+    return bench.runs(ctx)
 
 
 def rebase(ctx: Context) -> Planned | Applied:
