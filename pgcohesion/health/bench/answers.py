@@ -12,16 +12,18 @@ from ...view import Answer, Grade, Line, Table, View, count, moment
 from .comparing import LEAST, Comparison, compare
 
 PERCENTILES = ("p50", "p95", "p99", "max")
-RATE = "tps"
+RATE, CONTROL = "tps", "control"
 PLACE = ("machine.", "asked from")
 """What begins so is not the server's: where it differs, a difference may be the machine's."""
 UNPLACED = ("machine.kernel",)
+STEADY = 0.03  # what a machine's own speed may differ by
 
 
 class Run(Struct, frozen=True):
     """One run. *rounds*: transactions a second (``tps``), and the medians of our own latencies in ms, of each round.
 
-    *latencies*: p50, p95, p99 and max in ms, of all rounds. *script*: a digest of the text of a script of one's own.
+    One of these, ``control``, is of a computation which tells how fast the machine was. *latencies*: p50, p95, p99 and
+    max in ms, of all rounds. *script*: a digest of the text of a script of one's own.
     """
 
     at: float
@@ -140,9 +142,15 @@ class Compared(Answer, frozen=True):
         return found.get(RATE) or found.get("commit")
 
     @property
+    def machine(self) -> float:
+        """How many times as fast the machine itself was at the later run; 1 where no difference shows."""
+        control = next((one.result for one in self.measures if one.name == CONTROL), None)
+        return control.ratio if control and control.differs else 1.0
+
+    @property
     def comparable(self) -> bool:
-        """Whether both were measured at the same place."""
-        return not self.elsewhere
+        """Whether both were measured at the same place, which was as fast both times."""
+        return not self.elsewhere and abs(self.machine - 1) < STEADY
 
     @property
     def elsewhere(self) -> tuple[str, ...]:
@@ -154,13 +162,15 @@ class Compared(Answer, frozen=True):
         """Whether the later run is surely slower by more than was allowed."""
         if self.slower_by is None or self.main is None:
             return False
-        return self.main.result.differs and self.main.result.ratio < 1 - self.slower_by / 100
+        slower = self.main.result.ratio / min(self.machine, 1.0)  # the machine's own part is nobody's regression
+        return self.main.result.differs and slower < 1 - self.slower_by / 100
 
     def as_dict(self) -> dict[str, Any]:
         """Return the tests' numbers and what differs."""
         return {
             "runs": list(self.numbers),
             "comparable": self.comparable,
+            "machine": self.machine,
             "main": self.main.name if self.main else None,
             "measures": {one.name: {**to_builtins(one), "differs": one.result.differs} for one in self.measures},
             "differs": to_builtins(self.differs),
@@ -185,6 +195,10 @@ class Compared(Answer, frozen=True):
         blocks += [Line(f"{name}: {old or '-'} -> {new or '-'}", mark="~") for name, (old, new) in self.differs.items()]
         if self.elsewhere:
             text = f"not measured at the same place: {', '.join(self.elsewhere)}: the difference may be that"
+            blocks.append(Line(text, grade=Grade.WARN))
+        if abs(self.machine - 1) >= STEADY:
+            pace = f"{abs(self.machine - 1):.0%} {'faster' if self.machine > 1 else 'slower'}"
+            text = f"the machine itself was {pace} at run {second} (control): measure both again while it is quiet"
             blocks.append(Line(text, grade=Grade.WARN))
         return View(tuple(blocks), self._words(), Grade.FAIL if self.failed else Grade.OK)
 

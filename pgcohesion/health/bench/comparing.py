@@ -1,7 +1,7 @@
 """Whether two runs differ, or only seem to: an exact permutation test, and an interval by bootstrap.
 
-Both know the spread of the rounds within a run; what changes between two runs besides (a neighbour of the machine, a
-checkpoint that one of them met) they cannot know. Who wants to be sure measures both again.
+Both know the spread of the rounds within a run, not what changed between the two runs besides: a neighbour of the
+machine, a checkpoint that one of them met. The control shows the first; who wants to be sure measures both again.
 
 Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 15; Hesterberg, What Teachers Should Know
 About the Bootstrap (2015): few values give too narrow an interval, unless one fewer is drawn of them.

@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Identifier
 from ...errors import CohesionError, CommandFailed, Locked, UsageError, suggestion
 from ...runner import Local
 from ...view import count, size
-from .answers import RATE, Run
+from .answers import CONTROL, RATE, Run
 from .comparing import LEAST
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ LOOKS, LOOKING = 100, 1.0  # of each latency in a round, and at most so many sec
 SCALE_BYTES = 16 * 1024**2  # of pgbench's tables, for 1
 ROOM = 3  # times the tables: their indexes, WAL, what updates leave
 ROWS = 10_000
+COMPUTE = "DO $$DECLARE n bigint := 0; BEGIN FOR i IN 1..20000 LOOP n := n + i % 7; END LOOP; END$$"
 
 # Where the data lies, not how it is named there, nor what a password may stand in.
 SETTINGS = r"""SELECT name, current_setting(name) AS value FROM pg_settings
@@ -45,8 +46,9 @@ echo "cpus $(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)"
 awk '/^MemTotal/ {printf "memory %.1f GiB\n", $2 / 1048576}' /proc/meminfo 2>/dev/null
 awk -F': ' '/^model name/ {print "cpu " $2; exit}' /proc/cpuinfo 2>/dev/null
 df -PT "$1" 2>/dev/null | awk 'NR == 2 {print "disk " $1 " (" $2 ")"}'
+[ -r /proc/loadavg ] && echo "load $(cut -d' ' -f1 /proc/loadavg)"
 df -Pk "$1" 2>/dev/null | awk 'NR == 2 {printf "free %.0f\n", $4 * 1024}'"""
-FREE = "machine.free"
+FREE, LOAD = "machine.free", "machine.load"
 
 LEFT = "SELECT datname::text AS name FROM pg_database WHERE datname ~ %s"
 # Who measures holds this lock in the maintenance database for as long as the scratch database is in use: it goes with
@@ -124,7 +126,9 @@ def run(ctx: Context, name: str, asked: Wanted) -> Run:
     bench = Pgbench(ctx, name)
     version = bench.version()
     found = environment(ctx) | ({"pgbench": version} if version else {})
-    free = float(found.pop(FREE, "inf"))
+    free, load = (float(found.pop(name, usual)) for name, usual in ((FREE, "inf"), (LOAD, "0")))
+    if load > float(found.get("machine.cpus", "inf")) / 2:
+        ctx.output.note(f"the machine is busy (load {load:g}): what is measured now is not only the server")
     if version and free < asked.scale * SCALE_BYTES * ROOM:
         need = size(asked.scale * SCALE_BYTES * ROOM)
         raise UsageError(f"scale {asked.scale} needs {need}", why=f"{size(free)} are free", fix="--scale=1")
@@ -200,7 +204,8 @@ class Pgbench:
 class Probe:
     """Our own latencies, in ms, as a program of this machine meets them: one session, one statement after the other.
 
-    The least that can be asked, a row by its key, and a change with its commit, as durable as the server is set to be.
+    The least that can be asked, a row by its key, and a change with its commit, as durable as the server is set to be;
+    and, as a control, a computation which no setting makes faster: it tells how fast the machine was meanwhile.
     """
 
     def __init__(self, db: Database, name: str) -> None:
@@ -213,6 +218,7 @@ class Probe:
     def round(self) -> None:
         """Ask each a hundred times, or for a second."""
         asked: dict[str, Callable[[int], tuple[str, list[int]]]] = {
+            CONTROL: lambda _: (COMPUTE, []),
             "select 1": lambda _: ("SELECT 1", []),
             "lookup": lambda n: ("SELECT n FROM bench_probe WHERE id = %s", [n * 37 % ROWS + 1]),
             "commit": lambda n: ("UPDATE bench_probe SET n = n + 1 WHERE id = %s", [n * 37 % ROWS + 1]),
@@ -234,6 +240,7 @@ class Probe:
         return {
             what: {"p50": cut[49], "p95": cut[94], "p99": cut[98], "max": max(self._taken[what])}
             for what, cut in cuts.items()
+            if what != CONTROL
         }
 
 

@@ -228,7 +228,7 @@ def judged(
     gained = [one for one in (counted.since(statement, before) for statement in now.statements) if one]
     gained = [one for one in gained if EXPLAINABLE.match(one.text) or one.ms >= LEAST_MS]
     window = before.at if before else now.at
-    fresh = [one for one in gained if first.get(one.key, now.at) > window and one.ms >= LEAST_MS] if before else []
+    fresh = [one for one in gained if first.get(one.key, now.at) > window and _worth(one)] if before else []
     return Cost(
         by=by,
         top=tuple([one for one in sorted(gained, key=BY[by], reverse=True) if BY[by](one) > 0][:limit]),
@@ -242,6 +242,11 @@ def judged(
         evicted=now.evicted - (before.evicted if before else 0),
         block=now.block,
     )
+
+
+def _worth(one: Statement) -> bool:
+    """Return whether a new statement is worth a line: it costs something, and is not our own look."""
+    return one.ms >= LEAST_MS and ".pg_stat_statements" not in one.text
 
 
 def _beginning(now: Snapshot, past: Sequence[Earlier], length: float | None) -> Earlier | None:

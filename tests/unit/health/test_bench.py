@@ -114,6 +114,27 @@ def test_another_place_is_told() -> None:
     assert "jit" not in said
 
 
+def test_what_the_machine_lost_is_not_the_servers() -> None:
+    def at(second: float, speed: float, machine: float) -> Run:
+        made = run(second, speed)
+        return Run(
+            **{
+                **{name: getattr(made, name) for name in made.__struct_fields__},
+                "rounds": {**made.rounds, "control": [1000 / value / machine for value in QUIET]},
+            }
+        )
+
+    same = side_by_side((1, at(10, 1, 1)), (2, at(20, 0.8, 1)), slower_by=10)
+    assert same.failed
+    assert same.comparable
+    busy = side_by_side((1, at(10, 1, 1)), (2, at(20, 0.8, 0.8)), slower_by=10)
+    assert not busy.failed
+    assert not busy.comparable
+    assert "20% slower at run 2" in str(busy.view())
+    assert side_by_side((1, at(10, 1, 1)), (2, at(20, 0.6, 0.8)), slower_by=10).failed
+    assert side_by_side((1, at(10, 1, 1)), (2, at(20, 0.8, 1.2)), slower_by=10).failed
+
+
 def test_too_few_rounds_are_not_compared() -> None:
     short = Run(30, "select", "", 10, 4, 6.0, {"tps": [1.0, 2.0]}, {}, {})
     found = side_by_side((1, run(10, 1)), (2, short), slower_by=1)
