@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from pgcohesion import health
 from pgcohesion.context import Options
+from pgcohesion.health import bench
+from pgcohesion.health.bench import Measured
+from pgcohesion.health.bench.measuring import PREFIX
 from pgcohesion.opening import open_context
 from pgcohesion.setup import setup
 from tests.lab.hosts import Host
@@ -48,6 +53,23 @@ def found(project: Project, area: str, *sets: str) -> list[tuple[str, str, str]]
 
 def test_a_fresh_host_is_healthy(staging: Project) -> None:
     assert found(staging, "host") == []
+
+
+def test_it_is_measured_where_it_is(staging: Project, tmp_path: Path) -> None:
+    script = tmp_path / "own.sql"  # of this machine: the host gets its text
+    script.write_text("SELECT count(*) FROM pgbench_branches;\n")
+    with closing(open_context("staging", root=staging.root)) as ctx:
+        for workload in ("select", str(script)):
+            answer = bench.measure(ctx, seconds=4, rounds=4, scale=1, clients=1, workload=workload)
+            assert isinstance(answer, Measured)
+            assert len(answer.run.tps) == 4
+            environment = answer.run.environment
+        assert environment["machine.name"] == "db1"
+        assert environment["asked from"].endswith("over SSH")
+        assert environment["pgbench"].startswith("pgbench (PostgreSQL) 15.")
+        assert "machine.disk" in environment
+        names = [row.datname for row in ctx.db.execute("SELECT datname FROM pg_database", database="postgres")]
+        assert not [name for name in names if name.startswith(PREFIX)]
 
 
 def test_what_was_done_to_it_is_seen(staging: Project, host: Host) -> None:

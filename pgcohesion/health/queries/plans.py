@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 EXPLAINABLE = re.compile(r"(\s|\()*(SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES|WITH)\b", re.IGNORECASE)
 PATIENCE = 15.0  # seconds: what the statement's functions may set is not relied on
-LIMITS = """BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '10s';
-SET LOCAL plan_cache_mode = force_generic_plan"""
+# The database's owner may have set a search_path that leads to functions of his own.
+LIMITS = """BEGIN; SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = '10s'; SET LOCAL plan_cache_mode = force_generic_plan"""
 UNTYPED = "the types of its values are not known any more: write them as $1::int and explain it in inv db.shell"
 # A cursor takes one statement only.
 GENERIC = """FOR line IN EXECUTE 'EXPLAIN (GENERIC_PLAN) ' || statement LOOP RETURN NEXT line; END LOOP;"""
@@ -59,6 +60,7 @@ def explain(database: Database, name: str, role: str, text: str, path: str = "pu
         raise UsageError("this statement has no plan", fix="choose a SELECT, INSERT, UPDATE, DELETE or MERGE")
     statement = text.rstrip("; \n\t")
     with closing(database.another()) as db, db.within(PATIENCE):
+        db.execute(LIMITS, database=name)
         found = db.execute(ROLE, [role], database=name)
         if not found:
             raise UsageError(
@@ -69,7 +71,6 @@ def explain(database: Database, name: str, role: str, text: str, path: str = "pu
             raise _as_the_role(name, role, statement)
         generic = db.connection(name).info.server_version >= 160000
         try:
-            db.execute(LIMITS, database=name)
             db.execute(SQL(FUNCTION).format(how=SQL(GENERIC if generic else NULLS)), database=name)
             db.execute(SQL(OWNER).format(Identifier(role)), database=name)
             db.execute("SET TRANSACTION READ ONLY", database=name)
