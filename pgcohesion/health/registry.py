@@ -5,12 +5,13 @@ A check is SQL and a pure function ``evaluate(rows, limits) -> Finding | list[Fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from inspect import cleandoc
 from pkgutil import iter_modules
+from types import MappingProxyType
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ Evaluate = Callable[[list[Any], "Limits"], "Finding | list[Finding]"]
 Scope = Literal["cluster", "database", "host"]
 Cost = Literal["quick", "standard", "deep"]
 _checks: dict[str, Check] = {}
+NONE: Mapping[str, str] = MappingProxyType({})
 UNDECIDED = "it could not decide"
 YOUNG = "young"
 """The kind of a finding that is unknown because its counters are."""
@@ -100,9 +102,10 @@ class Check(Struct, frozen=True, kw_only=True):
     versions); without one, its rows are the facts of *source*. *guard* is SQL that says whether this role may ask;
     where it says no, the finding is ``skipped: needs`` *needs*. *cost*: quick checks look at no relation, deep ones
     read much. *counters* grow for ever and are judged over a window, row by row (*key* tells rows apart); *full* is the
-    value at which something is used up, for forecasts. *everywhere*: what it finds must be true on every node, also on
-    replicas. *external*: it was not shipped with pgcohesion. *examples* are
-    rows and the worst grade that they must get.
+    value at which something is used up, for forecasts. *extended* is an extension and the query that is asked in place
+    of the other where it is installed, ``{schema}`` being where. *everywhere*: what it finds must be true on every
+    node, also on replicas. *external*: it was not shipped with pgcohesion. *examples* are rows and the worst grade
+    that they must get.
     """
 
     id: str
@@ -121,6 +124,7 @@ class Check(Struct, frozen=True, kw_only=True):
     guard: str = ""
     needs: str = ""
     before: tuple[int, str] | None = None
+    extended: tuple[str, str] | None = None
     counters: tuple[str, ...] = ()
     key: str = ""
     external: bool = False
@@ -132,8 +136,10 @@ class Check(Struct, frozen=True, kw_only=True):
         """Why it matters, in one sentence."""
         return self.why.partition(". ")[0].rstrip(".") if self.why else self.title.rstrip(".")
 
-    def query_on(self, version: int) -> str:
-        """Return the query for a server of this major version."""
+    def query_on(self, version: int, extensions: Mapping[str, str] = NONE) -> str:
+        """Return the query for a server of this major version, and of these extensions (name: quoted schema)."""
+        if self.extended and self.extended[0] in extensions:
+            return self.extended[1].replace("{schema}", extensions[self.extended[0]])
         return self.before[1] if self.before and version < self.before[0] else self.query
 
 
@@ -149,6 +155,7 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
     guard: str = "",
     needs: str = "",
     before: tuple[int, str] | None = None,
+    extended: tuple[str, str] | None = None,
     counters: tuple[str, ...] = (),
     key: str = "",
     everywhere: bool = False,
@@ -172,6 +179,7 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
         guard=guard,
         needs=needs,
         before=before,
+        extended=extended,
         counters=counters,
         key=key,
         everywhere=everywhere,

@@ -17,7 +17,7 @@ from ..connections.availability import ADVICE
 from ..errors import CohesionError, ConfigError, DeadlineExceeded, ServerDown, Unreachable
 from ..view import Grade
 from .agreeing import agreed
-from .asking import PATH, Answer, ask
+from .asking import EXTENSIONS, PATH, Answer, ask
 from .registry import Check, Finding, Limits, findings
 from .windows import sample, windowed
 
@@ -201,11 +201,10 @@ class Look:
 
     @staticmethod
     def _guards(connection: psycopg.Connection[Any], checks: Sequence[Check]) -> list[str]:
-        """Return a statement that answers whether each check may be asked; nothing when none has a guard."""
+        """Return a statement that answers whether each check may be asked, and where which extensions are."""
         version = connection.info.server_version // 10000
         guarded = [check for check in checks if check.guard and version >= check.min_version]
-        columns = ", ".join(f"({check.guard}) AS {check.id}" for check in guarded)
-        return [f"SELECT {columns}"] if guarded else []
+        return ["SELECT " + ", ".join([EXTENSIONS, *(f"({check.guard}) AS {check.id}" for check in guarded)])]
 
     def _asked(
         self, connection: psycopg.Connection[Any], queries: Sequence[str], path: str | None = PATH
@@ -224,6 +223,7 @@ class Look:
         guards: Sequence[Answer],
     ) -> Iterator[Finding]:
         version = connection.info.server_version // 10000
+        extensions = _extensions(guards)
         able = []
         for check in checks:
             if version < check.min_version:
@@ -234,7 +234,7 @@ class Look:
             else:
                 able.append(check)
         for group, path in (([c for c in able if not c.external], PATH), ([c for c in able if c.external], None)):
-            answers = self._asked(connection, [check.query_on(version) for check in group], path)
+            answers = self._asked(connection, [check.query_on(version, extensions) for check in group], path)
             for check, answer in zip(group, answers, strict=True):
                 yield from self._decided(check, answer, database, host)
 
@@ -276,6 +276,11 @@ def _unknown(checks: Sequence[Check], host: str) -> Fallback:
             yield _of(check, Finding(Grade.UNKNOWN, words, error.fix), "", host)
 
     return unknown
+
+
+def _extensions(guards: Sequence[Answer]) -> dict[str, str]:
+    (answer,) = guards
+    return {} if isinstance(answer, psycopg.Error) else answer[0].extensions or {}
 
 
 def _refusal(check: Check, guards: Sequence[Answer]) -> Finding | None:

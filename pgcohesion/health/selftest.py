@@ -11,7 +11,7 @@ import psycopg
 from msgspec import Struct, to_builtins
 
 from ..view import Answer, Grade, Line, Table, View, count
-from .asking import PATH, ask
+from .asking import EXTENSIONS, PATH, ask
 from .changes import SEVERITY
 from .registry import Check, Limits
 from .windows import windowed
@@ -67,12 +67,13 @@ def run(ctx: Context, checks: Sequence[Check]) -> Tries:
         connection = ctx.watched.connection()
         version = connection.info.server_version // 10000
         queried = [check for check in checks if check.query and version >= check.min_version]
-        tried = [_tried(ctx, connection, check, version) for check in queried]
+        ((extensions,),) = connection.execute(f"SELECT {EXTENSIONS}").fetchall()
+        tried = [_tried(ctx, connection, check, check.query_on(version, extensions or {})) for check in queried]
     other = [_judged(check, [], 0.0) for check in checks if not check.query]
     return Tries((*tried, *other))
 
 
-def _tried(ctx: Context, connection: psycopg.Connection[Any], check: Check, version: int) -> Tried:
+def _tried(ctx: Context, connection: psycopg.Connection[Any], check: Check, query: str) -> Tried:
     timeout, path = ctx.config.health.timeout / 2, None if check.external else PATH
     if check.guard:
         (answer,) = ask(connection, [f"SELECT ({check.guard}) AS allowed"], timeout, path)
@@ -81,7 +82,7 @@ def _tried(ctx: Context, connection: psycopg.Connection[Any], check: Check, vers
         if not answer[0].allowed:
             return Tried(check.id, check.area, 0.0, 0, skipped=f"needs {check.needs}")
     started = time.monotonic()
-    (rows,) = ask(connection, [check.query_on(version)], timeout, path)
+    (rows,) = ask(connection, [query], timeout, path)
     seconds = time.monotonic() - started
     if isinstance(rows, psycopg.Error):
         return Tried(check.id, check.area, seconds, 0, problem=str(rows.diag.message_primary or rows))
