@@ -6,10 +6,30 @@ from typing import Any
 
 from ...view import Grade, count, span
 from ..registry import Finding, Limits, check_of, most
+from .sessions import NEEDS, SEES_ALL
 
 LEAST_DEAD = 10_000
 LEAST_UPDATES = 10_000
-HELD = 1000  # transactions: a younger horizon is that of ordinary work
+SPACED = 90
+"""A fillfactor that leaves room for updates; pages that were written before it was set have none yet."""
+# Of users: what initdb makes has a lower oid. The functions spare the joins of pg_stat_user_tables.
+TABLES = "c.relkind IN ('r', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'"
+HOLDERS = """SELECT 'process ' || a.pid AS who, greatest(age(a.backend_xid), age(a.backend_xmin)) AS age,
+                    a.xact_start AS since, false AS idle,
+                    CASE WHEN a.backend_type <> 'walsender' THEN a.datname END AS database
+               FROM pg_stat_activity a
+              WHERE coalesce(a.backend_xid, a.backend_xmin) IS NOT NULL AND a.pid <> pg_backend_pid()
+                AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum p WHERE p.pid = a.pid)
+              UNION ALL
+             SELECT 'prepared transaction ' || gid, age(transaction), prepared, true, database FROM pg_prepared_xacts
+              UNION ALL
+             SELECT 'slot ' || slot_name, age(xmin), NULL, NOT active, NULL FROM pg_replication_slots
+              WHERE xmin IS NOT NULL AND coalesce(wal_status, '') <> 'lost'"""
+# A younger horizon is that of ordinary work. A slot's catalog_xmin holds no row of a user's table.
+HOLDER = f"""(SELECT who, age, extract(epoch FROM clock_timestamp() - since)::float AS seconds FROM ({HOLDERS}) a
+               WHERE coalesce(database, current_database()) = current_database()
+                 AND (idle OR age >= 1000 OR since < clock_timestamp() - interval '2 s')
+               ORDER BY age DESC LIMIT 1)"""  # noqa: S608  (constants)
 
 
 @check_of(
@@ -36,8 +56,8 @@ def autovacuum_off(rows: list[Any], limits: Limits) -> Finding:
                  FROM (SELECT oid FROM pg_class
                         WHERE reloptions IS NOT NULL
                           AND EXISTS (SELECT FROM pg_options_to_table(reloptions)
-                                       WHERE option_name = 'autovacuum_enabled'
-                                         AND lower(option_value) IN ('off', 'false', 'no', '0', 'f', 'n', 'of'))) x
+                                       WHERE NOT CASE option_name WHEN 'autovacuum_enabled' THEN option_value::bool
+                                                                  ELSE true END)) x
                  LEFT JOIN pg_class t ON t.reltoastrelid = x.oid) o ON o.oid = c.oid
         WHERE c.relkind IN ('r', 'm') AND c.relnamespace <> 'pg_catalog'::regnamespace AND c.relpersistence <> 't'
         ORDER BY c.reltuples DESC, name""",
@@ -64,18 +84,32 @@ def autovacuum_off_tables(rows: list[Any], limits: Limits) -> Finding | list[Fin
     return most(found) or Finding(Grade.OK, "autovacuum sees every table")
 
 
-HORIZON = """(SELECT coalesce(max(age(backend_xmin)), 0) FROM pg_stat_activity
-     WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()),
-    (SELECT coalesce(max(greatest(age(xmin), age(catalog_xmin))), 0) FROM pg_replication_slots),
-    (SELECT coalesce(max(age(transaction)), 0) FROM pg_prepared_xacts)"""
+def _held(row: Any) -> str:
+    """Return who keeps vacuum from removing rows, and for how long."""
+    if row.held_for is None:
+        return f"{row.who} holds rows of {row.held:,} transactions back"
+    return f"{row.who} has held rows back for {span(row.held_for)}"
+
+
+def _vacuum(row: Any) -> tuple[str, str]:
+    """Return what to add to the text, and the fix: what is held must be let go first."""
+    fix = f"VACUUM (ANALYZE) {row.name};"
+    if not row.who:
+        return "", fix
+    first = "-- vacuum would not help before that ends: inv health.check --only xmin_horizon; then"
+    return f"; {_held(row)}", f"{first}\n{fix}"
 
 
 @check_of(
-    f"""SELECT s.relid::regclass::text AS name, s.n_dead_tup AS dead,
-              s.n_dead_tup::float / greatest(s.n_live_tup + s.n_dead_tup, 1) AS share,
-              greatest({HORIZON}) AS held
-         FROM pg_stat_user_tables s WHERE s.n_dead_tup >= {LEAST_DEAD}
-        ORDER BY s.n_dead_tup DESC""",  # noqa: S608  (constants)
+    f"""SELECT c.oid::regclass::text AS name, s.dead, s.dead::float / greatest(s.live + s.dead, 1) AS share,
+              h.who, h.age AS held, h.seconds AS held_for
+         FROM pg_class c
+        CROSS JOIN LATERAL (SELECT pg_stat_get_dead_tuples(c.oid) AS dead, pg_stat_get_live_tuples(c.oid) AS live) s
+         LEFT JOIN {HOLDER} h ON true
+        WHERE {TABLES} AND s.dead >= {LEAST_DEAD}
+          AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum p
+                           WHERE p.relid = c.oid AND p.datname = current_database())
+        ORDER BY s.dead DESC""",  # noqa: S608  (constants)
     scope="database",
     warn=0.20,
     fail=0.60,
@@ -87,40 +121,54 @@ def dead_rows(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """
     found = []
     for row in rows:
-        text, fix = f"{row.name} has {row.dead:,} dead rows ({row.share:.0%})", f"VACUUM (ANALYZE) {row.name};"
-        if row.held >= HELD:
-            text += f"; an old transaction, slot or standby holds {row.held:,} transactions back"
-            fix = f"-- first end what holds vacuum back: inv health.check --only xmin_horizon; then\n{fix}"
+        why, fix = _vacuum(row)
+        text = f"{row.name} has {row.dead:,} dead rows ({row.share:.0%}){why}"
         found.append(limits.finding(row.share, text, fix=fix, object=row.name))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(Grade.OK, "autovacuum keeps up")
 
 
 @check_of(
-    """SELECT s.relid::regclass::text AS name, s.n_dead_tup AS dead, due.rows AS due, s.n_dead_tup / due.rows AS ratio,
-              extract(epoch FROM now() - greatest(s.last_vacuum, s.last_autovacuum))::float AS age
-         FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
+    f"""SELECT c.oid::regclass::text AS name, s.dead, s.live, due.rows AS due, s.dead / due.rows AS ratio,
+              extract(epoch FROM now() - greatest(pg_stat_get_last_vacuum_time(c.oid),
+                                                  pg_stat_get_last_autovacuum_time(c.oid)))::float AS age,
+              h.who, h.age AS held, h.seconds AS held_for
+         FROM pg_class c
+        CROSS JOIN LATERAL (SELECT pg_stat_get_dead_tuples(c.oid) AS dead, pg_stat_get_live_tuples(c.oid) AS live) s
         CROSS JOIN LATERAL (
-              SELECT greatest(1, coalesce(max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_threshold'),
-                         current_setting('autovacuum_vacuum_threshold'))::float
-                     + coalesce(max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_scale_factor'),
-                         current_setting('autovacuum_vacuum_scale_factor'))::float * greatest(c.reltuples, 0)) AS rows
-                FROM pg_options_to_table(c.reloptions)) due
-        WHERE s.n_dead_tup >= 1000 AND s.n_dead_tup >= due.rows
-        ORDER BY ratio DESC""",
+              SELECT greatest(1, least(o.threshold + o.scale * greatest(c.reltuples, 0),
+                                       CASE WHEN o.most >= 0 THEN o.most END)) AS rows
+                FROM (SELECT coalesce(max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_threshold'),
+                                      current_setting('autovacuum_vacuum_threshold'))::float AS threshold,
+                             coalesce(max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_scale_factor'),
+                                      current_setting('autovacuum_vacuum_scale_factor'))::float AS scale,
+                             coalesce(max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_max_threshold'),
+                                      current_setting('autovacuum_vacuum_max_threshold', true))::float AS most
+                        FROM pg_options_to_table(c.reloptions)) o) due
+         LEFT JOIN {HOLDER} h ON true
+        WHERE {TABLES} AND s.dead >= 1000 AND s.dead >= due.rows
+          AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum p
+                           WHERE p.relid = c.oid AND p.datname = current_database())
+        ORDER BY ratio DESC""",  # noqa: S608  (constants)
     scope="database",
     warn=3,
 )
 def overdue_vacuums(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Tables far beyond the point at which autovacuum should have come (limit as a multiple of that point).
 
-    It is off for them, too slow for what is written, or something holds it back.
+    It is off for them, too slow for what is written, or something holds it back. What dead_rows tells is left out.
     """
     found = []
     for row in rows:
+        if row.dead >= LEAST_DEAD and row.dead >= TOLD * (row.dead + row.live):
+            continue
+        why, fix = _vacuum(row)
         last = "never" if row.age is None else f"{span(row.age)} ago"
-        text = f"{row.name} has {row.dead:,} dead rows, is due at {row.due:,.0f}, and was vacuumed {last}"
-        found.append(limits.finding(row.ratio, text, fix=f"VACUUM (ANALYZE) {row.name};", object=row.name))
+        text = f"{row.name} has {row.dead:,} dead rows, is due at {row.due:,.0f}, and was vacuumed {last}{why}"
+        found.append(limits.finding(row.ratio, text, fix=fix, object=row.name))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(Grade.OK, "no vacuum is overdue")
+
+
+TOLD = 0.20
 
 
 @check_of(
@@ -131,6 +179,8 @@ def overdue_vacuums(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     warn=3600,
     fail=12 * 3600,
     cost="quick",
+    guard=SEES_ALL,
+    needs=NEEDS,
 )
 def busy_vacuum_workers(rows: list[Any], limits: Limits) -> Finding:
     """Autovacuum with no worker to spare for long (limits in seconds of the longest run).
@@ -147,33 +197,91 @@ def busy_vacuum_workers(rows: list[Any], limits: Limits) -> Finding:
 
 
 @check_of(
-    f"""SELECT s.relid::regclass::text AS name, s.n_tup_upd::float AS updates, s.n_tup_hot_upd::float AS hot,
+    """SELECT p.relid::regclass::text AS name, p.pid, p.phase, p.index_vacuum_count AS passes,
+              p.heap_blks_scanned::float / greatest(p.heap_blks_total, 1) AS done,
+              extract(epoch FROM clock_timestamp() - a.xact_start)::float AS age,
+              a.backend_type = 'autovacuum worker' AS auto
+         FROM pg_stat_progress_vacuum p JOIN pg_stat_activity a USING (pid)
+        WHERE p.datname = current_database() AND a.xact_start IS NOT NULL ORDER BY age DESC""",
+    scope="database",
+    warn=6 * 3600,
+    fail=24 * 3600,
+    cost="quick",
+    guard=SEES_ALL,
+    needs=NEEDS,
+)
+def long_vacuums(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Vacuums of one table that run for very long (limits in seconds).
+
+    Rows die faster than they are removed. With too little memory each pass over the table reads all of its indexes.
+    """
+    found = []
+    for row in rows:
+        again = f", {row.passes} times through its indexes" if row.passes > 1 else ""
+        who = "autovacuum" if row.auto else f"process {row.pid}"
+        text = f"{who} has worked on {row.name} for {span(row.age)}: {row.phase}, {row.done:.0%} read{again}"
+        fix, undo = _faster(row)
+        found.append(limits.finding(row.age, text, fix=fix, object=row.name, undo=undo))
+    return most([one for one in found if one.grade is not Grade.OK]) or Finding(Grade.OK, "no vacuum runs for long")
+
+
+def _faster(row: Any) -> tuple[str, str]:
+    if not row.auto:
+        return (
+            f"-- what it waits for:\nSELECT wait_event_type, wait_event FROM pg_stat_activity WHERE pid = {row.pid};",
+            "",
+        )
+    name, value = ("autovacuum_work_mem", "'1GB'") if row.passes > 1 else ("autovacuum_vacuum_cost_limit", "2000")
+    reload = "SELECT pg_reload_conf();"
+    return f"ALTER SYSTEM SET {name} = {value};\n{reload}", f"ALTER SYSTEM RESET {name};\n{reload}"
+
+
+def _updates(newpage: str) -> str:
+    return f"""SELECT c.oid::regclass::text AS name, s.updates, pg_stat_get_tuples_hot_updated(c.oid)::float AS hot,
+              {newpage}::float AS moved, {newpage} IS NOT NULL AS told,
               coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
                          WHERE option_name = 'fillfactor'), 100) AS fillfactor,
               extract(epoch FROM now() - (SELECT coalesce(stats_reset, pg_postmaster_start_time())
                                             FROM pg_stat_database WHERE datname = current_database()))::float AS age
-         FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
-        WHERE s.n_tup_upd >= {LEAST_UPDATES}""",  # noqa: S608  (a constant)
+         FROM pg_class c CROSS JOIN LATERAL (SELECT pg_stat_get_tuples_updated(c.oid)::float AS updates) s
+        WHERE {TABLES} AND s.updates >= {LEAST_UPDATES}"""  # noqa: S608  (constants)
+
+
+@check_of(
+    _updates("pg_stat_get_tuples_newpage_updated(c.oid)"),
+    before=(16, _updates("NULL")),
     scope="database",
     warn=0.7,
-    counters=("updates", "hot"),
+    counters=("updates", "hot", "moved"),
     key="name",
 )
 def hot_updates(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Updates that also write to every index because a page has no room (limit as a share of the updates).
+    """Updates that write to every index, in tables with 10,000 or more (limit as a share of the updates).
 
     With free space in each page an update that touches no indexed column stays in its page and needs no vacuum.
     """
     found = []
     for row in rows:
-        if row.updates < LEAST_UPDATES or row.fillfactor < 100:
+        if row.updates < LEAST_UPDATES:
             continue
-        share = 1 - row.hot / row.updates
-        text = f"{share:.0%} of {row.updates:,.0f} updates of {row.name} in {span(row.seconds)} were not HOT"
-        fix = (
-            f"SET lock_timeout = '2s';\nALTER TABLE {row.name} SET (fillfactor = 85);"
-            "  -- for pages written from now on; an index on a column that changes prevents HOT, too"
+        cold = row.updates - row.hot
+        indexed = row.told and row.moved < cold / 2
+        if row.fillfactor <= SPACED and not indexed:
+            continue
+        text = (
+            f"{cold / row.updates:.0%} of {row.updates:,.0f} updates of {row.name} in {span(row.seconds)} were not HOT"
         )
-        undo = f"ALTER TABLE {row.name} RESET (fillfactor);"
-        found.append(limits.finding(share, text, fix=fix, object=row.name, undo=undo))
+        found.append(_cold(limits, row, cold / row.updates, text, indexed=indexed))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(Grade.OK, "updates stay in their pages")
+
+
+def _cold(limits: Limits, row: Any, share: float, text: str, *, indexed: bool) -> Finding:
+    if indexed:
+        fix = "-- is each of its indexes needed, and must the column that changes be in it?  inv health.indexes"
+        return limits.finding(share, f"{text}: most changed an indexed column", fix=fix, object=row.name)
+    fix = (
+        f"SET lock_timeout = '2s';\nALTER TABLE {row.name} SET (fillfactor = 85);"
+        "  -- for pages written from now on; an index on a column that changes prevents HOT, too"
+    )
+    undo = f"ALTER TABLE {row.name} RESET (fillfactor);"
+    return limits.finding(share, f"{text}: no room in their pages", fix=fix, object=row.name, undo=undo)

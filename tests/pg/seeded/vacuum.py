@@ -1,4 +1,4 @@
-"""Faults of vacuum, wraparound, planner statistics and bloat."""
+"""Faults of vacuum."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
 
 from .sessions import SNAPSHOT
-from .stage import Fault, Lookalike, Stage
+from .stage import Fault, Lookalike, Stage, wait_for
 
 OFF = "WITH (autovacuum_enabled = off)"
 FLUSH = "SELECT pg_stat_force_next_flush()"
 TABLE = 'public."odd ""t"'
+SPEND = "DO $$ BEGIN FOR n IN 1..{} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
+"""Uses up transaction ids."""
 
 
 def filled(stage: Stage, rows: int = 30_000, options: str = OFF) -> None:
@@ -18,6 +20,7 @@ def filled(stage: Stage, rows: int = 30_000, options: str = OFF) -> None:
     stage.sql(
         f"CREATE TABLE {TABLE} (a int, b text DEFAULT repeat('x', 100)) {options}",
         f"INSERT INTO {TABLE} SELECT generate_series(1, {rows})",
+        FLUSH,  # what is counted after an ANALYZE counts as changed since
         f"VACUUM ANALYZE {TABLE}",
         FLUSH,
     )
@@ -27,39 +30,58 @@ def switched_off(stage: Stage) -> None:
     stage.setting("autovacuum", "off")
 
 
+def blind(stage: Stage) -> None:
+    stage.setting("track_counts", "off")
+
+
 def left_alone(stage: Stage) -> None:
     filled(stage, 10)
+
+
+def left_alone_in_other_words(stage: Stage) -> None:
+    stage.sql(f"CREATE TABLE {TABLE} (a int) WITH (autovacuum_vacuum_threshold = 5, autovacuum_enabled = 'FALS')")
 
 
 def toast_left_alone(stage: Stage) -> None:
     stage.sql(f"CREATE TABLE {TABLE} (a text) WITH (toast.autovacuum_enabled = off)")
 
 
+def seen(stage: Stage) -> None:
+    stage.sql(f"CREATE TABLE {TABLE} (a int) WITH (autovacuum_enabled = on, toast.autovacuum_enabled = yes)")
+
+
 def dead(stage: Stage) -> None:
-    filled(stage)
+    filled(stage, 20_000)
     stage.sql(f"DELETE FROM {TABLE} WHERE a <= 15000", FLUSH)
 
 
-def dead_and_held() -> Fault:
-    """Return a fault that VACUUM does not mend while a snapshot is held: the fix must say so."""
+def held(name: str, holder: str) -> Fault:
+    """Return a fault that VACUUM does not mend while a transaction is open: text and fix must say so."""
 
     def seed(stage: Stage) -> None:
-        filled(stage)
-        stage.connect().execute(SNAPSHOT)
+        filled(stage, 20_000)
+        stage.sql("CREATE TABLE public.other (a int)")
+        stage.connect().execute(holder.encode())
         stage.sql(f"DELETE FROM {TABLE} WHERE a <= 15000", FLUSH)
-        for _ in range(11):
-            stage.sql("DO $$ BEGIN FOR n IN 1..100 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
 
     def mend(stage: Stage, finding: Finding) -> None:
-        assert "holds" in finding.text
-        assert "xmin_horizon" in finding.fix
+        vacuum = finding.fix.splitlines()[-1]
+        stage.sql(vacuum, FLUSH)
+        wait_for(lambda: any(" has held rows back for " in one.text for one in stage.findings()))
+        (again,) = [one for one in stage.findings() if one.check == "dead_rows"]
+        (pid,) = stage.db.execute(
+            "SELECT 'process ' || pid FROM pg_stat_activity"
+            " WHERE state = 'idle in transaction' AND datname = current_database()"
+        ).fetchone() or ("",)
+        assert pid in again.text
+        assert "xmin_horizon" in again.fix.splitlines()[0]
         stage.sql(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE state = 'idle in transaction' AND datname = current_database()"
         )
-        stage.sql(*finding.fix.splitlines()[1:], FLUSH)
+        stage.sql(again.fix.splitlines()[-1], FLUSH)
 
-    return Fault("dead rows that a snapshot holds", "dead_rows", seed, TABLE, mend=mend)
+    return Fault(name, "dead_rows", seed, TABLE, grade=Grade.FAIL, mend=mend)
 
 
 def overdue(stage: Stage) -> None:
@@ -67,9 +89,83 @@ def overdue(stage: Stage) -> None:
     stage.sql(f"UPDATE {TABLE} SET a = a", f"UPDATE {TABLE} SET a = a", FLUSH)
 
 
+def overdue_by_its_own_point(stage: Stage) -> None:
+    own = "autovacuum_vacuum_scale_factor = 0.001, autovacuum_vacuum_threshold = 100"
+    filled(stage, 30_000, f"{OFF[:-1]}, {own})")
+    stage.sql(f"DELETE FROM {TABLE} WHERE a <= 2000", FLUSH)
+
+
+def overdue_by_the_most(stage: Stage) -> None:
+    filled(stage, 30_000, f"{OFF[:-1]}, autovacuum_vacuum_max_threshold = 500)")
+    stage.sql(f"DELETE FROM {TABLE} WHERE a <= 2000", FLUSH)
+
+
+def not_due_by_its_own_point(stage: Stage) -> None:
+    filled(stage, 1000, f"{OFF[:-1]}, autovacuum_vacuum_threshold = 5000)")
+    stage.sql(f"UPDATE {TABLE} SET a = a", f"UPDATE {TABLE} SET a = a", FLUSH)
+
+
+def slowly_vacuumed(stage: Stage) -> None:
+    """Begin a vacuum that takes minutes."""
+    dead(stage)
+    session = stage.connect()
+    session.execute("SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1")
+    stage.aside(session, f"VACUUM {TABLE}")
+    pid = session.info.backend_pid
+    stage.later(lambda: stage.sql(f"SELECT pg_terminate_backend({pid}, 5000)"))
+    wait_for(lambda: stage.db.execute("SELECT FROM pg_stat_progress_vacuum WHERE pid = %s", [pid]).fetchall())
+
+
+def end_vacuum(stage: Stage, finding: Finding) -> None:
+    """Do what the fix says, and end the vacuum."""
+    assert "VacuumDelay" in str(stage.db.execute(finding.fix.splitlines()[-1].encode()).fetchall())
+    stage.sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_progress_vacuum")
+
+
+def all_workers_busy(stage: Stage) -> None:
+    """Let autovacuum crawl with its only worker."""
+    stage.setting("autovacuum_max_workers", "1")
+    stage.setting("autovacuum_vacuum_cost_delay", "100")
+    stage.setting("autovacuum_vacuum_cost_limit", "1")
+    filled(stage, 20_000, "")
+    stage.sql(f"DELETE FROM {TABLE} WHERE a <= 15000", FLUSH)
+    stage.setting("autovacuum_naptime", "1")
+    wait_for(
+        lambda: stage.db.execute("SELECT FROM pg_stat_progress_vacuum WHERE datname = current_database()").fetchall(),
+        60,
+    )
+
+
+def more_speed(stage: Stage, finding: Finding) -> None:
+    """Do what the fix says, and wait until the worker has taken it up."""
+    assert "cost_limit" in finding.fix
+    stage.setting("autovacuum_vacuum_cost_limit", "10000")
+    stage.setting("autovacuum_vacuum_cost_delay", "0")
+
+
 def cold_updates(stage: Stage) -> None:
     filled(stage, 20_000)
     stage.sql(f"CREATE INDEX ON {TABLE} (a)", f"UPDATE {TABLE} SET a = -a", FLUSH)
+
+
+def indexed_updates() -> Fault:
+    """Return a fault that no fillfactor mends: the column that changes is in an index."""
+
+    def seed(stage: Stage) -> None:
+        stage.sql(
+            f"CREATE TABLE {TABLE} (a int) WITH (fillfactor = 50, autovacuum_enabled = off)",
+            f"CREATE INDEX ON {TABLE} (a)",
+            f"INSERT INTO {TABLE} SELECT generate_series(1, 20000)",
+            f"UPDATE {TABLE} SET a = -a",
+            FLUSH,
+        )
+
+    def mend(stage: Stage, finding: Finding) -> None:
+        assert "indexed column" in finding.text
+        assert "fillfactor" not in finding.fix
+        stage.sql(f"SELECT pg_stat_reset_single_table_counters('{TABLE}'::regclass)")
+
+    return Fault("updates of an indexed column", "hot_updates", seed, TABLE, mend=mend, least=16)
 
 
 def hot_updates(stage: Stage) -> None:
@@ -82,94 +178,46 @@ def few_dead(stage: Stage) -> None:
     stage.sql(f"DELETE FROM {TABLE} WHERE a <= 3000", FLUSH)
 
 
-def used_ids() -> Fault:
-    """Return a fault of a table whose lock keeps autovacuum from freezing it, whatever its settings ask for."""
-
-    def seed(stage: Stage) -> None:
-        stage.sql(f"CREATE TABLE {TABLE} (a int) WITH (autovacuum_freeze_max_age = 100000)")
-        stage.connect().execute(f"BEGIN; LOCK TABLE {TABLE} IN SHARE UPDATE EXCLUSIVE MODE".encode())
-        stage.sql("DO $$ BEGIN FOR n IN 1..130000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
-
-    def mend(stage: Stage, finding: Finding) -> None:
-        stage.sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE state = 'idle in transaction'")
-        stage.sql(finding.fix)
-
-    return Fault("a table that should have been frozen", "unfrozen_tables", seed, TABLE, mend=mend)
+def vacuumed(stage: Stage) -> None:
+    dead(stage)
+    stage.sql(f"VACUUM {TABLE}", FLUSH)
 
 
-def frozen(stage: Stage) -> None:
-    filled(stage, 10)
-    stage.sql(f"VACUUM (FREEZE) {TABLE}")
-
-
-def unknown(stage: Stage) -> None:
-    stage.sql(f"CREATE TABLE {TABLE} {OFF} AS SELECT generate_series(1, 20000) AS a", FLUSH)
-
-
-def unknown_parent(stage: Stage) -> None:
+def dead_of_a_session(stage: Stage) -> None:
+    """Leave dead rows in a temporary table, which goes with its session."""
     stage.sql(
-        f"CREATE TABLE {TABLE} (a int) PARTITION BY RANGE (a)",
-        f"CREATE TABLE public.part PARTITION OF {TABLE} FOR VALUES FROM (0) TO (100000) {OFF}",
-        f"INSERT INTO {TABLE} SELECT generate_series(1, 20000)",
-        "ANALYZE public.part",
-        FLUSH,
+        "CREATE TEMP TABLE mine AS SELECT generate_series(1, 20000) AS a", "DELETE FROM mine WHERE a < 19000", FLUSH
     )
 
 
-def changed(stage: Stage) -> None:
-    filled(stage)
-    stage.sql(f"UPDATE {TABLE} SET a = 0", FLUSH)
-
-
-def empty_pages(stage: Stage) -> None:
-    filled(stage, 150_000)
-    stage.sql(f"DELETE FROM {TABLE} WHERE a % 10 > 0", FLUSH, f"VACUUM ANALYZE {TABLE}", FLUSH)
-
-
-def wide_nulls(stage: Stage) -> None:
-    """Fill a table that only looks bloated to who forgets nulls, alignment, TOAST and fillfactor."""
-    stage.sql(
-        f"CREATE TABLE {TABLE} (a bool, b int8, c bool, d text, e int8, f text)"
-        " WITH (fillfactor = 60, autovacuum_enabled = off)",
-        f"INSERT INTO {TABLE} SELECT true, n, NULL, repeat('x', n % 40), NULL, NULL FROM generate_series(1, 200000) n",
-        f"VACUUM ANALYZE {TABLE}",
-    )
-
-
-def empty_index(stage: Stage) -> None:
-    filled(stage, 600_000, f"{OFF[:-1]}, fillfactor = 100)")
-    stage.sql(
-        f'CREATE INDEX "odd i" ON {TABLE} (a)', f"DELETE FROM {TABLE} WHERE a % 20 > 0", f"VACUUM ANALYZE {TABLE}"
-    )
-
-
-def equal_keys(stage: Stage) -> None:
-    """Fill an index with many equal keys, which takes far less than one entry a row."""
-    filled(stage, 400_000)
-    stage.sql(f'CREATE INDEX "odd i" ON {TABLE} ((a % 3), b)', f"VACUUM ANALYZE {TABLE}")
-
-
+NOW = "health.limits.long_vacuums.warn=0.01"
+BUSY = ("health.limits.busy_vacuum_workers.warn=0.01", "health.limits.busy_vacuum_workers.fail=1e6")
 FAULTS = [
     Fault("autovacuum is off", "autovacuum_off", switched_off, "autovacuum", grade=Grade.FAIL),
+    Fault("nothing is counted", "autovacuum_off", blind, "track_counts", grade=Grade.FAIL),
     Fault("a table that autovacuum leaves alone", "autovacuum_off_tables", left_alone, TABLE),
+    Fault("off in other words", "autovacuum_off_tables", left_alone_in_other_words, TABLE),
     Fault("a TOAST table that autovacuum leaves alone", "autovacuum_off_tables", toast_left_alone, TABLE),
-    Fault("dead rows", "dead_rows", dead, TABLE),
-    dead_and_held(),
+    Fault("dead rows", "dead_rows", dead, TABLE, grade=Grade.FAIL),
+    held("dead rows that a snapshot holds", SNAPSHOT),
+    held("dead rows that somebody's write holds", "BEGIN; INSERT INTO public.other VALUES (1)"),
     Fault("a vacuum that does not come", "overdue_vacuums", overdue, TABLE),
+    Fault("a vacuum that its table wants early", "overdue_vacuums", overdue_by_its_own_point, TABLE),
+    Fault("a vacuum that a large table wants early", "overdue_vacuums", overdue_by_the_most, TABLE, least=18),
+    Fault("a vacuum that takes for ever", "long_vacuums", slowly_vacuumed, TABLE, (NOW,), mend=end_vacuum),
+    Fault("no worker to spare", "busy_vacuum_workers", all_workers_busy, "", sets=BUSY, mend=more_speed, least=18),
     Fault("updates that leave their pages", "hot_updates", cold_updates, TABLE),
-    used_ids(),
-    Fault("no statistics", "never_analyzed", unknown, TABLE),
-    Fault("no statistics of a partitioned table", "never_analyzed", unknown_parent, TABLE),
-    Fault("old statistics", "stale_statistics", changed, TABLE),
-    Fault("a table of empty pages", "table_bloat", empty_pages, TABLE),
-    Fault("an index of empty pages", "index_bloat", empty_index, '"odd i"', grade=Grade.FAIL),
+    indexed_updates(),
 ]
 LOOKALIKES = [
+    Lookalike("a table that says that autovacuum is on", "autovacuum_off_tables", seen),
     Lookalike("a few dead rows", "dead_rows", few_dead),
     Lookalike("a few dead rows are not overdue", "overdue_vacuums", few_dead),
+    Lookalike("dead rows that dead_rows tells of", "overdue_vacuums", dead),
+    Lookalike("dead rows are gone after vacuum", "dead_rows", vacuumed),
+    Lookalike("dead rows that vacuum works on", "dead_rows", slowly_vacuumed),
+    Lookalike("dead rows of a temporary table", "dead_rows", dead_of_a_session),
+    Lookalike("a table that wants vacuum late", "overdue_vacuums", not_due_by_its_own_point),
+    Lookalike("a vacuum that has just begun", "long_vacuums", slowly_vacuumed),
     Lookalike("updates that stay in their page", "hot_updates", hot_updates),
-    Lookalike("a table that was frozen", "unfrozen_tables", frozen),
-    Lookalike("dead rows are gone after vacuum", "dead_rows", empty_pages),
-    Lookalike("nulls, alignment and a fillfactor", "table_bloat", wide_nulls),
-    Lookalike("an index of equal keys", "index_bloat", equal_keys),
 ]
