@@ -94,7 +94,8 @@ def test_a_fault_is_found_and_its_fix_mends_it(server: Server, fault: Fault) -> 
     if server.version < fault.least:
         pytest.skip(f"PostgreSQL {fault.least} has it first")
     with staged(server, fault.sets) as stage:
-        assert of(stage.findings(), fault.check, fault.about) == []
+        before = stage.database if fault.about is None else fault.about  # another database may have such a trouble, too
+        assert of(stage.findings(), fault.check, before) == []
         seeded = fault.seed(stage)
         about = fault.about if fault.about is not None else seeded
         wait_for(lambda: of(stage.findings(), fault.check, about))

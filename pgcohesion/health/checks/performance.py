@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ...view import Grade, count, size, span
 from ..registry import YOUNG, Finding, Limits, check_of, most
+from .sessions import NEEDS, SEES_ALL
 
 HOUR, DAY = 3600.0, 86400.0
 AGE = "extract(epoch FROM now() - coalesce(stats_reset, pg_postmaster_start_time()))::float AS age"
 DATABASES = "FROM pg_stat_database WHERE datname IS NOT NULL AND datname NOT LIKE 'template_'"
 MIB = 1024**2
+STATEMENTS = "pg_stat_statements"
+SHOWN = 100  # characters of a statement
+
+
+def one_line(query: str) -> str:
+    """Return the beginning of a statement as it may stand in a sentence."""
+    words = " ".join(query.split())
+    return words if len(words) <= SHOWN else words[: SHOWN - 3] + "..."
 
 
 def _nothing(rows: list[Any], good: str) -> Finding:
@@ -81,9 +91,20 @@ def rollbacks(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 LEAST_TRANSACTIONS = 1000
 
 
+def _temp(worst: str) -> str:
+    return f"""SELECT datname AS name, temp_bytes::float AS bytes, temp_files::float AS files, {AGE},
+              current_setting('work_mem') AS work_mem, {worst} AS worst {DATABASES}"""
+
+
 @check_of(
-    f"""SELECT datname AS name, temp_bytes::float AS bytes, temp_files::float AS files, {AGE},
-              current_setting('work_mem') AS work_mem {DATABASES}""",
+    _temp("NULL"),
+    extended=(
+        STATEMENTS,
+        _temp(
+            """CASE WHEN temp_bytes >= 10485760 THEN (SELECT left(s.query, 200) FROM {schema}.pg_stat_statements s
+                WHERE s.dbid = datid AND s.temp_blks_written > 0 ORDER BY s.temp_blks_written DESC LIMIT 1) END"""
+        ),
+    ),
     warn=100 * MIB,
     fail=100 * 1024 * MIB,
     cost="quick",
@@ -99,6 +120,7 @@ def temp_files(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     for row in rows:
         rate = row.bytes / max(row.seconds, HOUR) * HOUR
         text = f"{size(row.bytes)} in {row.files:,.0f} temporary files of {row.name} in {span(row.seconds)}"
+        text += f"; most were written by: {one_line(row.worst)}" if row.worst else ""
         fix = (
             "-- which statement: inv health.queries --by temp; more memory for the role that runs it (it has "
             f"{row.work_mem}), or an index that spares the sort\n"
@@ -111,6 +133,7 @@ def temp_files(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 @check_of(
     f"""SELECT datname AS name, blks_hit::float AS hits, blks_read::float AS reads, {AGE},
               current_setting('shared_buffers') AS buffers,
+              (SELECT setting::float FROM pg_settings WHERE name = 'shared_buffers') AS pages,
               extract(epoch FROM now() - pg_postmaster_start_time())::float AS up {DATABASES}""",  # noqa: S608  (constants)
     warn=0.10,
     cost="quick",
@@ -124,7 +147,8 @@ def cache_misses(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """
     found = []
     for row in rows:
-        if row.reads < LEAST_READS or row.up < WARM:
+        cold = 2 * row.pages if row.up < WARM else 0.0
+        if row.reads < max(LEAST_READS, cold):
             continue
         share = row.reads / (row.hits + row.reads)
         text = f"{share:.0%} of the pages of {row.name} were not in shared_buffers in {span(row.seconds)}"
@@ -137,7 +161,7 @@ def cache_misses(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 LEAST_READS = 10_000
-WARM = 600  # seconds after a start in which a cold cache is nothing to wonder at
+WARM = 600  # seconds after a start in which it is nothing to wonder at that the cache is filled
 
 
 @check_of(
@@ -229,15 +253,30 @@ def recovery_conflicts(rows: list[Any], limits: Limits) -> Finding | list[Findin
     return most([one for one in found if one.grade is not Grade.OK]) or _nothing(rows, "no conflict")
 
 
-@check_of(
-    """SELECT current_setting('shared_preload_libraries') ~ 'pg_stat_statements' AS loaded,
+def _known(evicted: str, age: str) -> str:
+    return f"""SELECT current_setting('shared_preload_libraries') ~ 'pg_stat_statements' AS loaded,
               EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS made,
-              EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements') AS available""",
+              EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements') AS available,
+              current_setting('pg_stat_statements.max', true) AS most,
+              {evicted}::float AS evicted, {age}::float AS age"""  # noqa: S608  (constants)
+
+
+@check_of(
+    _known("0", "NULL"),
+    extended=(
+        STATEMENTS,
+        _known("dealloc", "extract(epoch FROM now() - stats_reset)") + " FROM {schema}.pg_stat_statements_info",
+    ),
     cost="quick",
+    counters=("evicted",),
 )
 def statement_statistics(rows: list[Any], limits: Limits) -> Finding:
     """Statistics of statements: without them nobody can say which query costs most."""
     (row,) = rows
+    if row.loaded and row.made and row.evicted:
+        text = f"pg_stat_statements forgot rare statements {row.evicted:,.0f} times in {span(row.seconds)}: "
+        fix = '-- settings."pg_stat_statements.max" = 20000 in the environment; it takes a restart'
+        return Finding(Grade.INFO, f"{text}it keeps {row.most}", fix, value=row.evicted)
     if row.loaded and row.made:
         return Finding(Grade.OK, "pg_stat_statements is at work")
     if not row.available:
@@ -246,3 +285,111 @@ def statement_statistics(rows: list[Any], limits: Limits) -> Finding:
         fix = '-- settings.shared_preload_libraries = "pg_stat_statements" in the environment, then inv provision.apply'
         return Finding(Grade.INFO, "pg_stat_statements is not loaded", fix)
     return Finding(Grade.INFO, "pg_stat_statements is loaded, not made", "CREATE EXTENSION pg_stat_statements;")
+
+
+@check_of(
+    "SELECT NULL AS name, 0 AS calls, 0 AS ms, 0 AS total, NULL AS query, NULL::float AS age",
+    extended=(
+        STATEMENTS,
+        """WITH top AS (SELECT queryid, dbid, userid, toplevel, calls, total_exec_time AS ms,
+                           sum(total_exec_time) OVER () AS total
+                      FROM {schema}.pg_stat_statements(false) ORDER BY total_exec_time DESC LIMIT 20)
+       SELECT concat_ws(' ', s.queryid, d.datname, r.rolname, s.toplevel) AS name, s.queryid::text AS id,
+              coalesce(d.datname, '') AS database, s.calls::float AS calls, s.ms, s.total,
+              CASE WHEN s.calls >= 100 AND s.ms >= 20 * s.calls AND s.ms >= 0.1 * s.total THEN (
+                   SELECT q.query FROM {schema}.pg_stat_statements(true) q
+                    WHERE (q.queryid, q.dbid, q.userid, q.toplevel) = (s.queryid, s.dbid, s.userid, s.toplevel)
+                    LIMIT 1) END AS query,
+              extract(epoch FROM now() - (SELECT stats_reset FROM {schema}.pg_stat_statements_info))::float AS age
+         FROM top s LEFT JOIN pg_database d ON d.oid = s.dbid LEFT JOIN pg_roles r ON r.oid = s.userid
+        WHERE s.queryid IS NOT NULL""",
+    ),
+    warn=0.2,
+    guard=SEES_ALL,
+    needs=NEEDS,
+    counters=("calls", "ms", "total"),
+    key="name",
+)
+def slow_statements(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Statements of 20 ms and more that ran 100 times, and took much of all execution time (limit as a share).
+
+    One better plan or one index there helps more than anything else.
+    """
+    if any(row.name is None for row in rows):
+        return Finding(Grade.UNKNOWN, "nobody counts statements: there is no extension pg_stat_statements")
+    found = []
+    for row in rows:
+        if row.calls < LEAST_CALLS or row.ms < SLOW * row.calls or not row.total or _ours(row.query or ""):
+            continue
+        share = row.ms / row.total
+        text = (
+            f"{share:.0%} of all execution time in {span(row.seconds)} went to {row.calls:,.0f} calls of "
+            f"{row.ms / row.calls:,.0f} ms in {row.database}: "
+            f"{one_line(row.query or row.id)}"
+        )
+        fix = f"-- why it is slow: inv health.queries --plan {row.id}; which index may help: inv health.indexes"
+        found.append(limits.finding(share, text, fix=fix, object=row.id))
+    return most([one for one in found if one.grade is not Grade.OK]) or _nothing(rows, "no slow statement prevails")
+
+
+def _ours(query: str) -> bool:
+    """Return whether a statement only looks at the catalogue, as who watches a server does."""
+    return re.search(r"\bpg_(stat|class|catalog|attribute|index|constraint|locks)", query) is not None
+
+
+LEAST_CALLS, SLOW = 100, 20.0  # what the query above asks the texts for, too
+
+
+@check_of(
+    f"""SELECT datname AS name, blks_read::float AS reads, blk_read_time AS ms, {AGE},
+              current_setting('track_io_timing')::bool AS timed {DATABASES}""",
+    warn=10,
+    fail=50,
+    cost="quick",
+    counters=("reads", "ms"),
+    key="name",
+)
+def slow_reads(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Reads of pages that take long, where there are 10,000 or more (limits in milliseconds on average).
+
+    The disk is slow or has too much to do; what the kernel has in its cache comes in hundredths of a millisecond.
+    """
+    if not all(row.timed for row in rows):
+        fix = "ALTER SYSTEM SET track_io_timing = on;\nSELECT pg_reload_conf();"
+        undo = "ALTER SYSTEM RESET track_io_timing;\nSELECT pg_reload_conf();"
+        return Finding(Grade.INFO, "nobody measures how long reads take", fix, undo=undo)
+    found = []
+    for row in rows:
+        if row.reads < LEAST_READS:
+            continue
+        each = row.ms / row.reads
+        text = f"{row.reads:,.0f} pages of {row.name} took {each:.1f} ms each to read in {span(row.seconds)}"
+        fix = "-- what reads: inv health.queries --by io; whether the disk is busy: iostat -x 5, on the host"
+        found.append(limits.finding(each, text, fix=fix, object=row.name))
+    return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "reads are quick")
+
+
+@check_of(
+    """SELECT name, blks_hit::float AS hits, blks_read::float AS reads,
+              extract(epoch FROM now() - coalesce(stats_reset, pg_postmaster_start_time()))::float AS age
+         FROM pg_stat_slru""",
+    warn=0.1,
+    cost="quick",
+    counters=("hits", "reads"),
+    key="name",
+)
+def slru_misses(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Small caches of transaction states that are too small, where 10,000 pages or more were read (limit as a share).
+
+    Many savepoints, row locks shared by many, or long transactions: every backend then waits for the same few pages.
+    """
+    found = []
+    for row in rows:
+        if row.reads < LEAST_READS:
+            continue
+        share = row.reads / (row.hits + row.reads)
+        if limits.of_object(row.name).grade(share) is not Grade.OK:
+            text = f"{share:.0%} of the pages of {row.name} were not in its cache in {span(row.seconds)}"
+            fix = "-- who waits for it: SELECT wait_event, count(*) FROM pg_stat_activity GROUP BY 1 ORDER BY 2 DESC;"
+            found.append(Finding(Grade.INFO, text, fix, row.name, share, threshold=limits.warn))
+    return found or _nothing(rows, "the small caches suffice")

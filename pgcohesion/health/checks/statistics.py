@@ -6,20 +6,39 @@ from typing import Any
 
 from ...view import Grade, span
 from ..registry import Finding, Limits, check_of, most
+from .vacuum import TABLES
+
+LEAST = 10_000
+ANALYZED = "greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid))"
+# The parents of partitions, and what their leaves hold: only somebody's ANALYZE of the parent sees them together.
+PARENTS = """tree(root, oid) AS (
+           SELECT oid, oid FROM pg_class WHERE relkind = 'p' AND relpersistence <> 't'
+            UNION ALL
+           SELECT t.root, i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid),
+       parents AS (
+           SELECT p.oid, p.reltuples, sum(greatest(c.reltuples, 0))::bigint AS rows
+             FROM tree t JOIN pg_class p ON p.oid = t.root JOIN pg_class c ON c.oid = t.oid AND c.relkind <> 'p'
+            GROUP BY p.oid, p.reltuples)"""
 
 
+# Counters that were reset, or came with another server's data, know of no ANALYZE: the statistics themselves count, or
+# where this role may not see those, whether autovacuum has nothing to do there.
 @check_of(
-    """SELECT c.oid::regclass::text AS name, s.rows, c.relkind = 'p' AS partitioned
-         FROM pg_class c
-         JOIN (SELECT relid, n_live_tup AS rows FROM pg_stat_user_tables
-                WHERE last_analyze IS NULL AND last_autoanalyze IS NULL AND n_live_tup >= 10000
+    f"""WITH RECURSIVE {PARENTS}
+       SELECT s.oid::regclass::text AS name, s.rows, s.parent AS partitioned
+         FROM (SELECT c.oid, greatest(pg_stat_get_live_tuples(c.oid), c.reltuples)::bigint AS rows, false AS parent
+                 FROM pg_class c
+                WHERE {TABLES} AND greatest(pg_stat_get_live_tuples(c.oid), c.reltuples) >= {LEAST}
+                  AND {ANALYZED} IS NULL
+                  AND CASE WHEN has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid)
+                           THEN NOT EXISTS (SELECT FROM pg_stats s JOIN pg_namespace n ON n.nspname = s.schemaname
+                                             WHERE n.oid = c.relnamespace AND s.tablename = c.relname)
+                           ELSE pg_stat_get_mod_since_analyze(c.oid) > 0.1 * c.reltuples END
                 UNION ALL
-               SELECT p.oid, sum(greatest(k.reltuples, 0))::bigint FROM pg_class p
-                 JOIN pg_inherits i ON i.inhparent = p.oid JOIN pg_class k ON k.oid = i.inhrelid
-                WHERE p.relkind = 'p' AND p.reltuples < 0 GROUP BY p.oid) s ON s.relid = c.oid
-        WHERE c.relpersistence <> 't' ORDER BY s.rows DESC""",
+               SELECT oid, rows, true FROM parents WHERE reltuples < 0 AND rows >= {LEAST}) s
+        ORDER BY s.rows DESC""",  # noqa: S608  (constants)
     scope="database",
-    warn=10_000,
+    warn=LEAST,
 )
 def never_analyzed(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Large tables without statistics (limit in rows).
@@ -37,23 +56,38 @@ def never_analyzed(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 @check_of(
-    """SELECT relid::regclass::text AS name, n_mod_since_analyze AS changed,
-              n_mod_since_analyze::float / greatest(n_live_tup, 1) AS share,
-              extract(epoch FROM now() - greatest(last_analyze, last_autoanalyze))::float AS age
-         FROM pg_stat_user_tables
-        WHERE n_mod_since_analyze >= 10000 AND greatest(last_analyze, last_autoanalyze) IS NOT NULL
-        ORDER BY share DESC""",
+    f"""WITH RECURSIVE {PARENTS}
+       SELECT c.oid::regclass::text AS name, s.changed, s.changed / greatest(s.rows, 1) AS share,
+              extract(epoch FROM now() - {ANALYZED})::float AS age,
+              c.relkind <> 'p' AND current_setting('autovacuum')::bool
+                  AND {ANALYZED} > now() - 2 * current_setting('autovacuum_naptime')::interval
+                  AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions)
+                                   WHERE NOT CASE option_name WHEN 'autovacuum_enabled' THEN option_value::bool
+                                                              ELSE true END) AS soon
+         FROM (SELECT c.oid, pg_stat_get_mod_since_analyze(c.oid) AS changed,
+                      pg_stat_get_live_tuples(c.oid)::float AS rows
+                 FROM pg_class c
+                WHERE {TABLES} AND pg_stat_get_mod_since_analyze(c.oid) >= {LEAST} AND {ANALYZED} IS NOT NULL
+                UNION ALL
+               SELECT oid, abs(rows - reltuples)::bigint, greatest(rows, reltuples)
+                 FROM parents WHERE reltuples >= 0 AND abs(rows - reltuples) >= {LEAST}) s
+         JOIN pg_class c ON c.oid = s.oid
+        ORDER BY share DESC""",  # noqa: S608  (constants)
     scope="database",
     warn=0.5,
 )
 def stale_statistics(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Tables that have changed a lot since their statistics were taken (limit as a share of the rows).
 
-    The planner works with numbers of a table that is no more. Autovacuum takes them anew at a tenth of the rows.
+    The planner works with numbers of a table that is no more. Autovacuum takes them anew at a tenth of the rows, but
+    never those of a partitioned table as a whole; what was analyzed a moment ago is left to it.
     """
     found = []
     for row in rows:
-        text = f"{row.name} was analyzed {span(row.age)} ago; {row.changed:,} rows ({row.share:.0%}) have changed since"
+        if row.soon:
+            continue
+        when = "once" if row.age is None else f"{span(row.age)} ago"
+        text = f"{row.name} was analyzed {when}; {row.changed:,} rows ({row.share:.0%}) have changed since"
         found.append(limits.finding(row.share, text, fix=f"ANALYZE {row.name};", object=row.name))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(Grade.OK, "statistics are fresh")
 

@@ -45,8 +45,30 @@ def working(stage: Stage) -> str:
 
 def spilling(stage: Stage) -> str:
     stage.sql(
-        "SET work_mem = '64kB'",
-        "SELECT count(*) FROM (SELECT n FROM generate_series(1, 400000) n ORDER BY -n) x",
+        "SET work_mem = '64kB'; SET max_parallel_workers_per_gather = 0",
+        "SELECT sum(length(r)) FROM (SELECT repeat('x', 500) AS r FROM generate_series(1, 300000) n ORDER BY -n) x",
+        FLUSH,
+    )
+    return stage.database
+
+
+def reading(stage: Stage) -> str:
+    """Read a table that does not fit in shared_buffers again and again."""
+    stage.sql(
+        "CREATE TABLE public.large WITH (autovacuum_enabled = off)"
+        " AS SELECT repeat('x', 1900) FROM generate_series(1, 16000)",
+        *["SELECT count(*) FROM public.large"] * 8,
+        FLUSH,
+    )
+    return stage.database
+
+
+def reading_once(stage: Stage) -> str:
+    """Read little, all of it from memory after the first time."""
+    stage.sql(
+        "CREATE TABLE public.small WITH (autovacuum_enabled = off)"
+        " AS SELECT repeat('x', 1900) FROM generate_series(1, 500)",
+        *["SELECT count(*) FROM public.small"] * 50,
         FLUSH,
     )
     return stage.database
@@ -61,7 +83,7 @@ def killed(stage: Stage) -> str:
 
 
 def opened(stage: Stage) -> str:
-    for _ in range(40):
+    for _ in range(200):
         stage.connect().close()
     return stage.database
 
@@ -82,18 +104,22 @@ MANY = ("health.limits.rollbacks.warn=0.1", "health.limits.rollbacks.fail=0.3")
 FAULTS = [
     Fault("a deadlock", "deadlocks", deadlocked, mend=forget),
     Fault("transactions that fail", "rollbacks", failing, grade=Grade.FAIL, mend=forget, sets=MANY),
-    Fault("a sort that spills", "temp_files", spilling, mend=forget, sets=("health.limits.temp_files.warn=1000000",)),
+    Fault("a sort that spills", "temp_files", spilling, mend=forget),
+    Fault("a cache that does not hold what is read", "cache_misses", reading, mend=forget),
+    Fault("a disk that takes long", "slow_reads", reading, mend=forget, sets=("health.limits.slow_reads.warn=0.0001",)),
     Fault("sessions that were killed", "lost_sessions", killed, mend=forget),
     Fault(
         "sessions that come and go",
         "connection_churn",
         opened,
         mend=forget,
-        sets=("health.limits.connection_churn.warn=0.05",),
+        sets=("health.limits.connection_churn.warn=0.2",),
     ),
 ]
 LOOKALIKES = [
     Lookalike("work that is committed", "rollbacks", working),
     Lookalike("a sort in memory", "temp_files", working, sets=("health.limits.temp_files.warn=1000000",)),
+    Lookalike("a cache that holds what is read", "cache_misses", reading_once),
+    Lookalike("a disk of which little is read", "slow_reads", reading_once, ("health.limits.slow_reads.warn=0.0001",)),
     Lookalike("sessions that end by themselves", "lost_sessions", opened),
 ]
