@@ -150,6 +150,15 @@ def both_hold(stage: Stage) -> str:
     return 'public."the key"'
 
 
+def pointed_to(stage: Stage) -> None:
+    """Let a foreign key point to the UNIQUE constraint that the primary key equals: it cannot go."""
+    stage.sql(
+        f"CREATE TABLE {TABLE} (id int CONSTRAINT first UNIQUE, a int)",
+        f"CREATE TABLE public.kid (id int PRIMARY KEY REFERENCES {TABLE} (id))",
+        f'ALTER TABLE {TABLE} ADD CONSTRAINT "the key" PRIMARY KEY (id)',
+    )
+
+
 def not_quite_twins(stage: Stage) -> None:
     made(
         stage,
@@ -431,6 +440,7 @@ LOOKALIKES = [
     Lookalike("indexes that differ in one thing", "duplicate_indexes", not_quite_twins),
     Lookalike("exclusions by different operators", "duplicate_indexes", excluders),
     Lookalike("the primary key is not the one to go", "duplicate_indexes", both_hold),
+    Lookalike("a constraint that a foreign key points to", "duplicate_indexes", pointed_to),
     Lookalike("beginnings that differ in one thing", "prefix_indexes", not_quite_beginnings),
     Lookalike("the beginning of another, by which the table is clustered", "prefix_indexes", clustered),
     Lookalike("a partition's part of an index", "prefix_indexes", attached),
