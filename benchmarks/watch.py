@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 
 from pgcohesion.context import Context
-from pgcohesion.health.watch.facts import live
+from pgcohesion.health.live.facts import live
 from pgcohesion.opening import open_context
 from pgcohesion.setup import setup
 from tests.support import Project, project

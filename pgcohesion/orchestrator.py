@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .connections.monitor import Monitor
     from .connections.statistics import Statistics
     from .health.probing import Prober
-    from .migrate.status import Status as MigrationStatus
+    from .migrate.standing import Status as MigrationStatus
 
 EVENTS = ("down", "failover", "leak", "obsolete", "primary", "role", "slow_query", "up")
 READY = 2.0  # seconds that one look at the database may take for readiness

@@ -91,7 +91,7 @@ def judge(
 
 def selftest(ctx: Context, only: str = "") -> Answer:
     """Try every check, also expensive ones and the team's own, on the server."""
-    from .selftest import run
+    from .proving import run
 
     checks = every(ctx)
     return run(ctx, _chosen(ctx, checks, only, "deep") if only else checks)
@@ -207,7 +207,7 @@ def rebase(ctx: Context) -> Planned | Applied:
 
 def watch(ctx: Context, interval: float = 2.0, count: int = 0) -> int:
     """Show an environment live, in a terminal or as lines; return the exit code. See :mod:`.watch`."""
-    from .watch import run
+    from .live import run
 
     return run(ctx, interval, count)
 

@@ -11,7 +11,7 @@ from ..plan import Plan
 from ..view import Text
 from . import files, ledger
 from .decide import migration_changes, seed_changes
-from .status import Status, rows
+from .standing import Status, rows
 
 if TYPE_CHECKING:
     from ..context import Context

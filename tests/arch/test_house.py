@@ -29,6 +29,17 @@ def test_invoke_and_python_see_one_tasks_module() -> None:
     assert not (REPO / "tasks" / "__init__.py").exists()
 
 
+def test_no_function_has_the_name_of_a_module_beside_it() -> None:
+    """Importing the module would put it in the function's place."""
+    for package in (path for path in LIBRARY if path.name == "__init__.py"):
+        beside = {
+            path.stem for path in package.parent.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+        }
+        tree = ast.parse(package.read_text())
+        named = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        assert not named & beside, package
+
+
 def test_listing_all_tasks_loads_nothing_heavy(made: Project) -> None:
     program = (
         "import sys; sys.argv = ['inv', '--list']\n"

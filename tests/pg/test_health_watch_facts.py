@@ -17,10 +17,10 @@ import psycopg
 import pytest
 
 from pgcohesion.context import Context
-from pgcohesion.health.watch import facts
-from pgcohesion.health.watch.facts import Facts, Statement
-from pgcohesion.health.watch.memory import gains
-from pgcohesion.health.watch.reader import Reader
+from pgcohesion.health.live import facts
+from pgcohesion.health.live.facts import Facts, Statement
+from pgcohesion.health.live.memory import gains
+from pgcohesion.health.live.reader import Reader
 from pgcohesion.opening import open_context
 from pgcohesion.server.embedded import Embedded
 from pgcohesion.setup import setup

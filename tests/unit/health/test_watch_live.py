@@ -13,8 +13,8 @@ from pgcohesion.errors import Refused
 from pgcohesion.health import healing
 from pgcohesion.health.healing import Healing, Proposal
 from pgcohesion.health.healing.remedies import Act
+from pgcohesion.health.live.mending import Mender
 from pgcohesion.health.registry import Finding
-from pgcohesion.health.watch.mending import Mender
 from pgcohesion.opening import open_context
 from pgcohesion.output.live import keys
 from pgcohesion.plan import Change, Plan, Planned, Step

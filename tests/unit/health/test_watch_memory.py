@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import pytest
 from msgspec.structs import replace
 
+from pgcohesion.health.live.facts import Facts, Session, Statement
+from pgcohesion.health.live.judging import merged
+from pgcohesion.health.live.memory import Memory, Point, Rates, gains, rates
+from pgcohesion.health.live.past import binned
 from pgcohesion.health.registry import Finding
 from pgcohesion.health.report import Report
-from pgcohesion.health.watch.facts import Facts, Session, Statement
-from pgcohesion.health.watch.judging import merged
-from pgcohesion.health.watch.memory import Memory, Point, Rates, gains, rates
-from pgcohesion.health.watch.past import binned
 from pgcohesion.view import Grade
 from tests.unit.health.watching import COUNTERS, FACTS, NOW
 

@@ -7,13 +7,13 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from pgcohesion.health.watch.facts import Facts, Node
-from pgcohesion.health.watch.keys import Desk, Effect, begun, press
-from pgcohesion.health.watch.lines import Refresh
-from pgcohesion.health.watch.screen import Size, draw, settled
-from pgcohesion.health.watch.snapshot import Judged, Mending, Seen, Snapshot, Trouble
-from pgcohesion.health.watch.tables import VIEWS, sections, tree
-from pgcohesion.health.watch.words import cells
+from pgcohesion.health.live.facts import Facts, Node
+from pgcohesion.health.live.keys import Desk, Effect, begun, press
+from pgcohesion.health.live.lines import Refresh
+from pgcohesion.health.live.screen import Size, draw, settled
+from pgcohesion.health.live.snapshot import Judged, Mending, Seen, Snapshot, Trouble
+from pgcohesion.health.live.tables import VIEWS, sections, tree
+from pgcohesion.health.live.words import cells
 from pgcohesion.view import Grade
 from tests.unit.health.watching import COUNTERS, FACTS, FOUND, HELD, NODES, NOW, SESSIONS, SNAPSHOT, counted, moment
 

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from pgcohesion.health.watch.words import age, cells, cut, fit, percent, rate, spark, tidy, wrap
+from pgcohesion.health.live.words import age, cells, cut, fit, percent, rate, spark, tidy, wrap
 from pgcohesion.redact import remember
 
 HOSTILE = [

@@ -6,8 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pgcohesion.health.registry import Check, Finding, Limits
-from pgcohesion.health.watch.facts import (
+from pgcohesion.health.live.facts import (
     Checkpoints,
     Counters,
     Facts,
@@ -18,8 +17,9 @@ from pgcohesion.health.watch.facts import (
     Slot,
     Standby,
 )
-from pgcohesion.health.watch.memory import Gain, Point, Rates
-from pgcohesion.health.watch.snapshot import Judged, Seen, Snapshot, Top
+from pgcohesion.health.live.memory import Gain, Point, Rates
+from pgcohesion.health.live.snapshot import Judged, Seen, Snapshot, Top
+from pgcohesion.health.registry import Check, Finding, Limits
 from pgcohesion.view import Grade
 
 NOW = 1_795_000_000.0

@@ -11,7 +11,7 @@ from pgcohesion.errors import ConfigError
 from pgcohesion.migrate.decide import migration_changes, seed_changes
 from pgcohesion.migrate.files import File, migrations, seeds, transaction_words
 from pgcohesion.migrate.ledger import Entry, Ledger
-from pgcohesion.migrate.status import rows
+from pgcohesion.migrate.standing import rows
 
 pytestmark = pytest.mark.unit
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

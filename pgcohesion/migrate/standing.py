@@ -1,4 +1,4 @@
-"""``migrate.status``."""
+"""What of the migrations stands in a database: ``migrate.status``."""
 
 from __future__ import annotations
 
