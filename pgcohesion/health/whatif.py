@@ -1,7 +1,8 @@
 """What an index would gain: hypothetical ones (hypopg) for the conditions of the statements that take most time.
 
 The statements themselves are never planned: that runs functions which their authors wrote, as whoever asks. What is
-planned is ``SELECT * FROM table WHERE column = (unknown)``, made from names of the catalogue.
+planned is ``SELECT * FROM table WHERE column = (unknown)``, made from names of the catalogue; a table whose indexes or
+constraints call functions of somebody who is no superuser is left alone, as planning may execute these.
 """
 
 from __future__ import annotations
@@ -29,12 +30,22 @@ STATEMENTS: LiteralString = """SELECT query, sum(calls)::float AS calls, sum(tot
  WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND query ~* '^\\s*(select|update|delete|with)\\M.*\\$\\d' AND query !~ '\\mpg_catalog\\M'
  GROUP BY query ORDER BY 3 DESC LIMIT {}"""
-TABLES = f"""SELECT c.oid::regclass::text AS name, n.nspname AS schema, c.relname AS bare, c.relpages * {PAGE} AS bytes,
+TABLES = f"""WITH risky AS (
+  SELECT coalesce(i.indrelid, o.conrelid, s.stxrelid) AS oid FROM pg_depend d
+    LEFT JOIN pg_operator x ON d.refclassid = 'pg_operator'::regclass AND x.oid = d.refobjid
+    JOIN pg_proc f ON f.oid = CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid ELSE x.oprcode END
+    JOIN pg_roles r ON r.oid = f.proowner AND NOT r.rolsuper
+    LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+    LEFT JOIN pg_constraint o ON d.classid = 'pg_constraint'::regclass AND o.oid = d.objid
+    LEFT JOIN pg_statistic_ext s ON d.classid = 'pg_statistic_ext'::regclass AND s.oid = d.objid
+   WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass))
+SELECT c.oid::regclass::text AS name, n.nspname AS schema, c.relname AS bare, c.relpages * {PAGE} AS bytes,
        array_agg(a.attname::text ORDER BY a.attnum) AS columns,
        array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) AS types
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
  WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.relnamespace NOT IN {THEIRS}
+   AND NOT EXISTS (SELECT FROM risky k WHERE k.oid = c.oid)
    AND greatest(c.reltuples, pg_stat_get_live_tuples(c.oid)) >= {LEAST_ROWS}
  GROUP BY c.oid, n.nspname"""  # noqa: S608  (constants)
 NAME = r'(?:"(?:[^"]|"")+"|[A-Za-z_\u0080-\uffff][\w$]*)'

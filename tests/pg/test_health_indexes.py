@@ -328,5 +328,29 @@ def test_the_statements_of_others_are_not_planned(
     assert asked.execute("SELECT last_value FROM public.sprung").fetchall() == [(before,)]
 
 
+def test_a_table_whose_index_calls_somebody_is_not_planned(
+    planner: Context, asked: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    """Spare a table that would run its owner's function: planning evaluates what an index's expression says."""
+    for statement in (
+        "CREATE ROLE mallory; GRANT CREATE ON SCHEMA public TO mallory; SET ROLE mallory",
+        "CREATE TABLE public.bait (a int) WITH (autovacuum_enabled = off)",
+        "INSERT INTO public.bait SELECT generate_series(1, 20000)",
+        "ANALYZE public.bait; CREATE SEQUENCE public.sprung",
+        "CREATE FUNCTION public.trap(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'",
+        "CREATE INDEX bait_trap ON public.bait ((public.trap(1) + a))",
+        """CREATE OR REPLACE FUNCTION public.trap(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+           BEGIN PERFORM nextval('public.sprung'); RETURN 1; END $$; RESET ROLE""",
+    ):
+        asked.execute(statement.encode())
+    asked.execute("SET ROLE mallory")
+    asked.execute("SELECT * FROM public.bait WHERE a = %s", [5])
+    asked.execute("RESET ROLE")
+    (before,) = asked.execute("SELECT last_value, is_called FROM public.sprung").fetchall()
+    with what_if(planner) as ctx:
+        assert not [one.object for one in advised(ctx).advice if one.gain]
+    assert asked.execute("SELECT last_value, is_called FROM public.sprung").fetchall() == [before]
+
+
 def test_without_hypopg_it_says_so(wrong: Context) -> None:
     assert any("pg_stat_statements" in note.text for note in advised(wrong).notes)
