@@ -34,7 +34,8 @@ class Database:
     """The databases of an environment, seen as its superuser or as one of its roles.
 
     *parameters* are libpq's (without ``dbname``); *default* is the database that calls without one mean;
-    *complaint* tells what a host on the way said last; *role* is who calls without one are.
+    *complaint* tells what a host on the way said last; *role* is who calls without one are; *search_path* is the
+    sessions', whoever set another.
     """
 
     def __init__(
@@ -44,16 +45,22 @@ class Database:
         application_name: str,
         complaint: Callable[[], str] = lambda: "",
         role: str | None = None,
+        search_path: str = "",
     ) -> None:
         self._parameters, self.default, self._complaint, self._role = parameters, default, complaint, role
+        self._search_path = search_path
         self._application_name = application_name
         self._open: dict[tuple[str, str | None], Connection] = {}
         self._deadline: float | None = None
         self._seconds = 0.0
 
-    def another(self) -> Database:
-        """Return connections of their own to the same server: for a thread."""
-        return self.as_role(self._role)
+    def another(self, search_path: str = "") -> Database:
+        """Return connections of their own to the same server: for a thread, or with a search_path that can be trusted.
+
+        The owner of a database may set one for whoever connects to it, in which functions of his own come first.
+        """
+        path = search_path or self._search_path
+        return Database(self._parameters, self.default, self._application_name, self._complaint, self._role, path)
 
     def as_role(self, role: str | None) -> Database:
         """Return connections of their own to the same server, as another role."""
@@ -101,6 +108,8 @@ class Database:
             self._limit(connection)
             if role is not None:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+            if self._search_path:
+                connection.execute("SELECT pg_catalog.set_config('search_path', %s, false)", [self._search_path])
         except psycopg.Error as error:
             raise translate(error, f"cannot connect to database `{database}`", self._complaint()) from error
         return connection

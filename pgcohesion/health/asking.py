@@ -11,12 +11,13 @@ from psycopg.pq import ExecStatus
 Answer = list[Any] | psycopg.Error
 BEGIN = "BEGIN TRANSACTION READ ONLY"
 # Whose search_path it is does not matter then: names are read as they were meant, and come back with their schema.
+# Before that it does: a database's owner may have set one that finds functions of his own first.
 PATH = "pg_catalog"
 EXTENSIONS = """(SELECT json_object_agg(e.extname, quote_ident(n.nspname))
     FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace) AS extensions"""
-LIMITS = """SELECT set_config('statement_timeout', %s, true) AS a, set_config('lock_timeout', '200ms', true) AS b,
-    set_config('jit', 'off', true) AS c,
-    set_config('search_path', coalesce(%s, current_setting('search_path')), true) AS d"""
+LIMITS = """SELECT pg_catalog.set_config('statement_timeout', %s, true) AS a,
+    pg_catalog.set_config('lock_timeout', '200ms', true) AS b, pg_catalog.set_config('jit', 'off', true) AS c,
+    pg_catalog.set_config('search_path', coalesce(%s, pg_catalog.current_setting('search_path')), true) AS d"""
 
 
 def ask(

@@ -93,6 +93,32 @@ def test_a_plan_changes_nothing_and_applying_it_mends_and_is_remembered(shared: 
         assert stage.past() == [("never_analyzed", TABLE, "done")]
 
 
+def test_functions_that_the_databases_owner_put_first_are_not_called(shared: Project, clones: Databases) -> None:
+    """A search_path of the database's owner does not decide what a healer, a superuser, runs."""
+    with ward(shared, clones) as stage:
+        unknown(stage)
+        stage.sql(
+            "CREATE TABLE public.sprung (by text)",
+            f'ALTER DATABASE "{stage.database}" SET search_path = public, pg_catalog',
+            *(
+                f"""CREATE FUNCTION public.{name} RETURNS {kind} LANGUAGE plpgsql AS $$ BEGIN
+                    INSERT INTO public.sprung VALUES (session_user); RETURN {value}; END $$"""
+                for name, kind, value in (
+                    ("set_config(text, text, boolean)", "text", "pg_catalog.set_config($1, $2, $3)"),
+                    ("current_setting(text)", "text", "pg_catalog.current_setting($1)"),
+                    ("pg_is_in_recovery()", "boolean", "false"),
+                    ("clock_timestamp()", "timestamptz", "pg_catalog.now()"),
+                    ("to_regclass(text)", "regclass", "pg_catalog.to_regclass($1)"),
+                )
+            ),
+        )
+        stage.ctx.db.forget(stage.database)
+        stage.ctx.watched.forget(stage.database)
+        stage.heal("never_analyzed", apply=True)
+        assert stage.past() == [("never_analyzed", TABLE, "done")]
+        assert stage.db.execute("TABLE public.sprung").fetchall() == []
+
+
 def test_what_must_be_allowed_says_so(shared: Project, clones: Databases) -> None:
     with ward(shared, clones, *SOON) as stage:
         session = idle(stage)

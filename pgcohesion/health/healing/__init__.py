@@ -21,6 +21,7 @@ from ...errors import CohesionError, ConfigError, Locked, Refused, UsageError, s
 from ...locks import whoami
 from ...plan import Applied, Change, Plan, Planned, Step
 from ...view import Answer, Grade, Line, View, count
+from ..asking import PATH
 from ..history import of as history_of
 from ..hours import within
 from ..registry import Finding
@@ -118,7 +119,7 @@ def heal(ctx: Context, *, apply: bool = False, check: str = "", object: str = ""
     if report.trouble:
         raise Refused(f"`{ctx.env}` cannot be healed", why=report.trouble.text, fix=report.trouble.fix)
     bad = [one for one in report.results if one.grade in BAD and object in ("", one.object) and not one.host]
-    with closing(ctx.db.another()) as db:
+    with closing(ctx.db.another(PATH)) as db:
         proposals = tuple(_proposals(ctx, db, bad))
     healer = Healer(ctx)
     changes = tuple(healer.change(one) for one in proposals if one.act)
@@ -208,7 +209,7 @@ class Healer:
     """Does what was decided, one thing after the other, and looks whether it helped."""
 
     def __init__(self, ctx: Context) -> None:
-        self.ctx, self._db = ctx, ctx.db.another()
+        self.ctx, self._db = ctx, ctx.db.another(PATH)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

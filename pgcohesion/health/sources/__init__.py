@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CohesionError
 from ...server import State
+from ..asking import PATH
 
 if TYPE_CHECKING:
     from ...connections import Database
@@ -25,7 +26,7 @@ def beside(ctx: Context, database: str = "") -> Iterator[Database]:
 
     Raises CohesionError where the server does not answer.
     """
-    db = ctx.watched.another()
+    db = ctx.watched.another(PATH)
     db.default = database or db.default
     try:
         with db.within(ctx.config.health.timeout / 2):
