@@ -29,19 +29,21 @@ COMPILE = (
 
 
 def main(more: list[str]) -> int:
-    """Write the three locks; return uv's exit code."""
+    """Write the locks; return uv's exit code."""
     uv = shutil.which("uv")
     if uv is None:
         sys.stderr.write("error: no `uv`\n  why: the locks are made with it\n  fix: pip install uv\n")
         return 2
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     core = project["project"]["dependencies"]
-    embedded = project["project"]["optional-dependencies"]["embedded"]
+    extras = project["project"]["optional-dependencies"]
     dev = project["dependency-groups"]["dev"]
     same = ["--constraint=requirements.lock"]
     _lock(uv, "requirements.lock", "what every command needs", core, more)
     # What it depends on serves its own start-up code, which is not used: its binaries are.
-    _lock(uv, "requirements-embedded.lock", "the PostgreSQL of a laptop", embedded, [*same, "--no-deps", *more])
+    _lock(uv, "requirements-embedded.lock", "the PostgreSQL of a laptop", extras["embedded"], [*same, "--no-deps", *more])
+    _lock(uv, "requirements-alerts.lock", "routes of health.alert by `url`", extras["alerts"], [*same, *more])
+    same.append("--constraint=requirements-alerts.lock")
     _lock(uv, "requirements-dev.lock", "what `./inv test` needs", dev, [*same, *more])
     return 0
 
