@@ -41,7 +41,9 @@ def main(more: list[str]) -> int:
     same = ["--constraint=requirements.lock"]
     _lock(uv, "requirements.lock", "what every command needs", core, more)
     # What it depends on serves its own start-up code, which is not used: its binaries are.
-    _lock(uv, "requirements-embedded.lock", "the PostgreSQL of a laptop", extras["embedded"], [*same, "--no-deps", *more])
+    _lock(
+        uv, "requirements-embedded.lock", "the PostgreSQL of a laptop", extras["embedded"], [*same, "--no-deps", *more]
+    )
     _lock(uv, "requirements-alerts.lock", "routes of health.alert by `url`", extras["alerts"], [*same, *more])
     same.append("--constraint=requirements-alerts.lock")
     _lock(uv, "requirements-dev.lock", "what `./inv test` needs", dev, [*same, *more])

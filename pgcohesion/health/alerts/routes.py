@@ -100,7 +100,9 @@ def _apprise(url: str, message: Message) -> None:
     try:
         import apprise
     except ImportError as error:
-        fix = 'once: PGCOHESION_EXTRAS="embedded alerts" ./inv health.alert   (a library: pip install pgcohesion[alerts])'
+        fix = (
+            'once: PGCOHESION_EXTRAS="embedded alerts" ./inv health.alert   (a library: pip install pgcohesion[alerts])'
+        )
         raise ConfigError("a route with `url` needs Apprise", why="it is not installed", fix=fix) from error
     sender, said = apprise.Apprise(), _Said()
     if not sender.add(url):
