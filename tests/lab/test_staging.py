@@ -54,7 +54,7 @@ def test_dry_run_on_a_fresh_host_shows_all_and_changes_nothing(staging: Project,
 
 def test_setup_installs_and_the_second_run_changes_nothing(staging: Project, host: Host) -> None:
     first = inv(staging, "db.setup")
-    assert first.returncode == 0, first.stderr
+    assert first.returncode == 0, f"{first.stdout}\n{first.stderr}"
     assert "healthy" in first.stdout
     assert psql(host, "SELECT count(*) > 50 FROM chanuka.bills", "chanuka") == "t"
     assert (
@@ -69,7 +69,7 @@ def test_setup_installs_and_the_second_run_changes_nothing(staging: Project, hos
         == "C.UTF-8 UTF8"
     )
     second = inv(staging, "db.setup")
-    assert second.returncode == 0, second.stderr
+    assert second.returncode == 0, f"{second.stdout}\n{second.stderr}"
     assert "no changes; healthy" in second.stdout
     checked = inv(staging, "provision.check")
     assert checked.returncode == 0
