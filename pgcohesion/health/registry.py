@@ -85,10 +85,25 @@ class Limits(Struct, frozen=True):
             return Grade.FAIL
         return Grade.WARN if self.warn is not None and value >= self.warn else Grade.OK
 
-    def finding(self, value: float, text: str, *, fix: str = "", object: str = "", undo: str = "") -> Finding:  # noqa: A002
-        """Return the finding of *value* of *object*; fix and undo are kept only when it is not ok."""
+    def finding(
+        self,
+        value: float,
+        text: str,
+        *,
+        fix: str = "",
+        object: str = "",  # noqa: A002
+        undo: str = "",
+        note: float | None = None,
+    ) -> Finding:
+        """Return the finding of *value* of *object*; fix and undo are kept only when it is not ok.
+
+        What is short of the limits and has passed *note* is told as ``info``: it is not wrong yet, and is what somebody
+        who looks just now wants to see.
+        """
         limits = self.of_object(object)
         grade = limits.grade(value)
+        if grade is Grade.OK and note is not None and value >= note:
+            return Finding(Grade.INFO, text, fix, object, value, undo=undo, threshold=limits.warn)
         if grade is Grade.OK:
             return Finding(grade, text, "", object, value)
         threshold = limits.fail if grade is Grade.FAIL else limits.warn

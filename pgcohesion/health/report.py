@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from inspect import cleandoc
 from typing import Any, Literal
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from ..connections.availability import ADVICE
 from ..errors import UNREACHABLE
@@ -78,13 +79,17 @@ class Report(Answer, frozen=True):
         return f"{word}: {count(len(by_check), 'check')}: {', '.join(counts)} ({self.seconds:.1f} s)"
 
     def findings(self) -> Iterator[Line]:
-        """Yield a line for each finding that is not ok, the worst last; what is too young to tell is one line."""
+        """Yield a line for each finding that is not ok, the worst last; what is too young to tell is one line.
+
+        A mere note is hidden, unless it is on its way to a limit.
+        """
         young = [finding for finding in self.results if finding.kind == YOUNG]
         if young and not self.differing:
             names = ", ".join(dict.fromkeys(finding.check for finding in young))
             yield Line(f"counters are too young to tell: {names}", grade=Grade.UNKNOWN)
-        for finding in sorted(self.results, key=lambda finding: SEVERITY.index(finding.grade)):
-            if finding.grade is Grade.OK or finding.kind == YOUNG or (finding.grade is Grade.INFO and not self.verbose):
+        for finding in sorted(_together(self.results), key=lambda finding: SEVERITY.index(finding.grade)):
+            note = finding.grade is Grade.INFO and finding.threshold is None
+            if finding.grade is Grade.OK or finding.kind == YOUNG or (note and not self.verbose):
                 continue
             state = self.changes.state(finding) if self.changes and self.differing else ""
             if state or not self.differing:
@@ -119,6 +124,20 @@ class Report(Answer, frozen=True):
 
     def _gone(self) -> tuple[Known, ...]:
         return self.changes.gone if self.changes else ()
+
+
+def _together(results: Iterable[Finding]) -> Iterable[Finding]:
+    """Return the findings with what could not be asked in several databases said once."""
+    skipped: dict[tuple[str, str, str], Finding] = {}
+    for finding in results:
+        if finding.grade is not Grade.SKIPPED:
+            yield finding
+            continue
+        key = (finding.check, finding.host, finding.text)
+        before = skipped.get(key)
+        names = f"{before.database}, {finding.database}" if before else finding.database
+        skipped[key] = replace(finding, database=names)
+    yield from skipped.values()
 
 
 def _text(finding: Finding | Known, state: str = "") -> str:

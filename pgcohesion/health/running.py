@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 GRACE = 0.5  # seconds: what is bounded by the deadline has then said so
 CREW = 4  # databases of one server that are asked at once
+DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 NOT_ALLOWED, NO_DATABASE, NOT_ACCEPTING = "42501", "3D000", "55000"
 SERVER = """SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only,
     (SELECT array_agg(datname::text ORDER BY datname) FROM pg_database
@@ -241,6 +243,8 @@ class Look:
     def _decided(self, check: Check, answer: Answer, database: str, host: str) -> Iterable[Finding]:
         if isinstance(answer, psycopg.Error):
             words = str(answer.diag.message_primary or answer)
+            if answer.sqlstate in DAMAGED:
+                return [_of(check, damaged(words), database, host)]
             if answer.sqlstate == NOT_ALLOWED:
                 return [_of(check, Finding(Grade.SKIPPED, f"needs a GRANT: {words}"), database, host)]
             return [_of(check, Finding(Grade.UNKNOWN, words), database, host)]
@@ -297,6 +301,21 @@ def _of(check: Check, finding: Finding, database: str, host: str) -> Finding:
     from msgspec.structs import replace
 
     return replace(finding, check=check.id, database=database, host=host)
+
+
+def damaged(words: str) -> Finding:
+    """Return what a server says that stumbles over damaged data."""
+    about = re.search(r'(index|table|relation) "(.+?)"(?:$|\s|;)', words)
+    if about is None or about[1] != "index":
+        fix = "-- keep a copy of the data folder first; then restore a backup beside it: inv backup.list"
+        return Finding(Grade.FAIL, words, fix, about[2] if about else "")
+    literal = "'" + about[2].replace("'", "''") + "'"
+    fix = (
+        "-- in psql; what made it so is still to be found: the collation, the disk, the memory\n"
+        "SELECT format('REINDEX INDEX CONCURRENTLY %I.%I;', n.nspname, c.relname) FROM pg_class c\n"
+        f"  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = {literal} AND c.relkind = 'i' \\gexec"
+    )
+    return Finding(Grade.FAIL, words, fix, about[2])
 
 
 def missing(error: CohesionError) -> bool:

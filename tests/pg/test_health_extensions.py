@@ -43,7 +43,7 @@ def ctx(request: pytest.FixtureRequest) -> Iterator[Context]:
 def app(ctx: Context) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     with psycopg.connect(**ctx.server.parameters(), dbname="chanuka", autocommit=True) as session:  # type: ignore[arg-type]
         session.execute(f"CREATE SCHEMA {QUOTED}".encode())
-        for name in ("pg_stat_statements", "pgstattuple"):
+        for name in ("pg_stat_statements", "pgstattuple", "amcheck"):
             session.execute(f"CREATE EXTENSION {name} SCHEMA {QUOTED}".encode())
         session.execute(f"SELECT {QUOTED}.pg_stat_statements_reset(), pg_stat_reset()".encode())
         try:
@@ -51,6 +51,7 @@ def app(ctx: Context) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
         finally:
             session.execute(f"DROP SCHEMA {QUOTED} CASCADE".encode())
             session.execute("DROP TABLE IF EXISTS public.t")
+            session.execute("DROP FUNCTION IF EXISTS public.compared CASCADE")
 
 
 def findings(ctx: Context, check: str) -> list[Finding]:
@@ -66,7 +67,11 @@ def found(ctx: Context, check: str) -> Finding:
 def test_every_extended_query_is_prepared(ctx: Context, app: psycopg.Connection[tuple[object, ...]]) -> None:
     version = app.info.server_version // 10000
     extended = [check for check in load() if check.extended]
-    assert {check.extended[0] for check in extended if check.extended} == {"pg_stat_statements", "pgstattuple"}
+    assert {check.extended[0] for check in extended if check.extended} == {
+        "pg_stat_statements",
+        "pgstattuple",
+        "amcheck",
+    }
     for check in extended:
         query = check.query_on(version, {"pg_stat_statements": QUOTED, "pgstattuple": QUOTED})
         app.execute(f"PREPARE {check.id} AS {query}".encode())
@@ -134,3 +139,42 @@ def test_what_cannot_be_measured_is_said(ctx: Context) -> None:
     finding = found(ctx, "measured_bloat")
     assert finding.grade is Grade.SKIPPED
     assert "CREATE EXTENSION pgstattuple;" in finding.text
+
+
+COMPARED = """CREATE OR REPLACE FUNCTION public.compared(int, int) RETURNS int IMMUTABLE LANGUAGE sql
+              AS 'SELECT pg_catalog.btint4cmp({})'"""
+ORDER = """CREATE OPERATOR CLASS public.of_its_own FOR TYPE int USING btree AS
+           OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >,
+           FUNCTION 1 public.compared(int, int)"""
+
+
+def test_an_index_in_another_order_is_damaged(ctx: Context, app: psycopg.Connection[tuple[object, ...]]) -> None:
+    """What a new collation does to text, a new comparison does here to numbers."""
+    for statement in (
+        COMPARED.format("$1, $2"),
+        ORDER,
+        "CREATE TABLE public.t AS SELECT generate_series(1, 1000) AS a",
+    ):
+        app.execute(statement.encode())
+    app.execute("""CREATE INDEX "o'd""d" ON public.t (a public.of_its_own)""")
+    (finding,) = findings(ctx, "damaged_indexes")
+    assert finding.grade is Grade.OK
+    app.execute(COMPARED.format("$2, $1").encode())
+    (finding,) = findings(ctx, "damaged_indexes")
+    assert (finding.grade, finding.object) == (Grade.FAIL, "o'd\"d")
+    (line,) = app.execute(finding.fix.removesuffix(" \\gexec").encode()).fetchall()
+    app.execute(str(line[0]).encode())
+    (finding,) = findings(ctx, "damaged_indexes")
+    assert finding.grade is Grade.OK
+
+
+def test_a_table_with_rows_from_before_its_freezing_is_damaged(
+    ctx: Context, app: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    app.execute("CREATE TABLE public.t AS SELECT generate_series(1, 1000) AS a")
+    (finding,) = findings(ctx, "damaged_tables")
+    assert finding.grade is Grade.OK
+    app.execute("SELECT pg_current_xact_id()")
+    app.execute("UPDATE pg_class SET relfrozenxid = pg_current_xact_id()::xid WHERE oid = 'public.t'::regclass")
+    (finding,) = findings(ctx, "damaged_tables")
+    assert (finding.grade, finding.object) == (Grade.FAIL, "public.t")

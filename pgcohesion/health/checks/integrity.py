@@ -7,6 +7,23 @@ from typing import Any
 from ...view import Grade, count
 from ..registry import Finding, Limits, check_of, most
 
+MIB = 1024**2
+MOST = 1024 * MIB
+"""Bytes that are read in search of damage, the smallest relations first."""
+WITHOUT = "needs the extension amcheck: CREATE EXTENSION amcheck;"
+ALLOWED = """NOT EXISTS (SELECT FROM pg_extension e JOIN pg_depend d ON d.refobjid = e.oid AND d.deptype = 'e'
+                          JOIN pg_proc p ON p.oid = d.objid
+                         WHERE e.extname = 'amcheck' AND NOT has_function_privilege(p.oid, 'EXECUTE'))"""
+CHOSEN = """SELECT c.oid, c.relkind, sum(c.relpages * p.page) OVER (ORDER BY c.relpages, c.oid) AS until
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+           CROSS JOIN (SELECT current_setting('block_size')::float AS page) p
+            LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_am m ON m.oid = c.relam
+           WHERE c.relpersistence <> 't' AND {kinds} AND NOT EXISTS (
+                 SELECT FROM pg_locks l WHERE l.relation IN (c.oid, i.indrelid) AND l.mode = 'AccessExclusiveLock'
+                    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
+INDEXES = CHOSEN.format(kinds="c.relkind = 'i' AND i.indisvalid AND i.indisready AND m.amname = 'btree'")
+TABLES = CHOSEN.format(kinds="c.relkind IN ('r', 'm', 't') AND NOT n.nspname IN ('pg_catalog', 'information_schema')")
+
 
 @check_of(
     """SELECT current_setting('data_checksums') = 'on' AS checked, current_setting('data_directory') AS folder""",
@@ -108,3 +125,66 @@ def extension_updates(rows: list[Any], limits: Limits) -> Finding | list[Finding
         for row in rows
     ]
     return most(found) or Finding(Grade.OK, "every extension is at the server's version")
+
+
+@check_of("SELECT datname AS name, quote_ident(datname) AS ident FROM pg_database WHERE datconnlimit = -2 ORDER BY 1")
+def broken_databases(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Databases whose DROP DATABASE was interrupted: nobody can connect, and their files are partly gone.
+
+    They still hold disk space, and back the transaction ids of the whole server.
+    """
+    found = [
+        Finding(Grade.FAIL, f"{row.name} was half dropped", f"DROP DATABASE {row.ident};", row.name) for row in rows
+    ]
+    return most(found) or Finding(Grade.OK, "no database is half dropped")
+
+
+@check_of(
+    "SELECT NULL AS name",
+    extended=(
+        "amcheck",
+        f"""SELECT count(*)::text AS name, count({{schema}}.bt_index_check(oid)::text) AS checked
+              FROM ({INDEXES}) c WHERE until <= {MOST}""",  # noqa: S608  (constants)
+    ),
+    scope="database",
+    cost="deep",
+    guard=ALLOWED,
+    needs="EXECUTE on amcheck's functions: GRANT EXECUTE ON FUNCTION bt_index_check(regclass) TO role;",
+)
+def damaged_indexes(rows: list[Any], limits: Limits) -> Finding:
+    """B-tree indexes whose order amcheck finds broken: rows are there, and are not found.
+
+    They are read, so only what fits in 1 GiB is looked at, the smallest first. The first that is damaged ends it: look
+    again when that one is mended.
+    """
+    (row,) = rows
+    if row.name is None:
+        return Finding(Grade.SKIPPED, WITHOUT)
+    return Finding(Grade.OK, f"amcheck has read {count(int(row.name), 'index', 'indexes')}")
+
+
+@check_of(
+    "SELECT NULL AS name",
+    extended=(
+        "amcheck",
+        f"""SELECT c.oid::regclass::text AS name, v.faults, v.first
+              FROM ({TABLES}) c CROSS JOIN LATERAL (
+                   SELECT count(*) AS faults, (array_agg(format('block %s: %s', blkno, msg)))[1] AS first
+                     FROM {{schema}}.verify_heapam(c.oid, on_error_stop => true)) v
+             WHERE c.until <= {MOST} AND v.faults > 0 ORDER BY name""",  # noqa: S608  (constants)
+    ),
+    scope="database",
+    cost="deep",
+    guard=ALLOWED,
+    needs="EXECUTE on amcheck's functions: GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO role;",
+)
+def damaged_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Tables whose pages amcheck finds damaged: rows are lost, or come back that were deleted.
+
+    They are read, so only what fits in 1 GiB is looked at, the smallest first.
+    """
+    if any(row.name is None for row in rows):
+        return Finding(Grade.SKIPPED, WITHOUT)
+    fix = "-- keep a copy of the data folder first; then restore a backup beside it, and compare: inv backup.list"
+    found = [Finding(Grade.FAIL, f"{row.name} is damaged: {row.first}", fix, row.name) for row in rows]
+    return most(found) or Finding(Grade.OK, "amcheck finds no table damaged")

@@ -9,6 +9,7 @@ from ...view import Grade, span
 from ..registry import Finding, Limits, check_of
 from .sessions import NEEDS, SEES_ALL, cancelling, ending, rolling_back, shown, who
 
+SEEN = 1.0  # seconds: who waits for longer is told, though it need not be wrong
 WAITING = (
     "SELECT pid, pg_blocking_pids(pid), usename, application_name, query_start FROM pg_stat_activity\n"
     " WHERE wait_event_type = 'Lock' ORDER BY query_start;"
@@ -40,7 +41,7 @@ WAITING = (
                 JOIN pg_locks x ON x.pid IS NULL AND x.granted AND x.virtualtransaction = h.virtualtransaction
                 JOIN pg_prepared_xacts t ON t.transaction = x.transactionid
                WHERE b.blocker = 0 AND n.pid = w.pid AND NOT n.granted ORDER BY t.prepared LIMIT 1) p ON true""",
-    warn=30,
+    warn=10,
     fail=300,
     cost="quick",
     guard=SEES_ALL,
@@ -71,7 +72,7 @@ def blocked_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]
         if strong:
             text += f"; the queue stands behind process {strong[0]}, which waits for a strong lock"
         fix = cancelling(_who(session[strong[0]])) if strong else _freeing(session[root])
-        found.append(limits.finding(longest, text, fix=fix, object=_object(session[root])))
+        found.append(limits.finding(longest, text, fix=fix, object=_object(session[root]), note=SEEN))
     found.sort(key=lambda finding: -(finding.value or 0))
     return shown([one for one in found if one.grade is not Grade.OK], WAITING) or limits.finding(
         max(waits.values(), default=0.0), "nobody waits long for a lock"
@@ -158,6 +159,7 @@ def waiting_ddl(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             f"and {row.behind} wait behind it",
             fix=cancelling(row) + "  -- then again, after SET lock_timeout = '2s'",
             object=row.name,
+            note=SEEN,
         )
         for row in rows
     ]

@@ -2,39 +2,124 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 from ...view import Grade, span
-from ..registry import Finding, Limits, check_of
+from ..registry import Finding, Limits, check_of, most
+from .sessions import remark
 
-
-@check_of("SELECT name FROM pg_settings WHERE pending_restart ORDER BY name")
-def pending_restart(rows: list[Any], limits: Limits) -> Finding:
-    """Settings that were changed and wait for a restart: what runs is not what the file says."""
-    if not rows:
-        return Finding(Grade.OK, "no setting waits for a restart")
-    names = ", ".join(row.name for row in rows)
-    return Finding(Grade.WARN, f"a restart is due for {names}", "inv provision.apply", names)
+RELOAD = "SELECT pg_reload_conf();"
 
 
 @check_of(
-    """SELECT name FROM pg_settings
-        WHERE (name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off')
-           OR (name IN ('zero_damaged_pages', 'ignore_checksum_failure') AND setting = 'on')
-        ORDER BY name"""
+    """SELECT s.name, s.setting || coalesce(' ' || s.unit, '') AS running,
+              CASE WHEN s.name ~ 'preload_libraries$|directories$'
+                   THEN coalesce((SELECT string_agg(quote_literal(trim(one)), ', ')
+                                    FROM unnest(string_to_array(s.setting, ',')) one), quote_literal(''))
+                   ELSE quote_literal(s.setting) END AS quoted
+         FROM pg_settings s WHERE s.pending_restart ORDER BY s.name"""
 )
-def durability(rows: list[Any], limits: Limits) -> Finding:
+def pending_restart(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Settings that were changed and wait for a restart: what runs is not what the file says.
+
+    The next restart, perhaps in the middle of an incident, brings a change that nobody has tried.
+    """
+    found = [
+        Finding(
+            Grade.WARN,
+            f"{row.name} is still {row.running or 'empty'}: its change waits for a restart",
+            "-- restart the server in a window; or stay with what runs:\n"
+            f"ALTER SYSTEM SET {row.name} = {row.quoted};\n{RELOAD}",
+            row.name,
+        )
+        for row in rows
+    ]
+    return most(found) or Finding(Grade.OK, "no setting waits for a restart")
+
+
+@check_of(
+    """WITH careful(name, good) AS (VALUES ('fsync', 'on'), ('full_page_writes', 'on'), ('synchronous_commit', 'on'),
+                                           ('zero_damaged_pages', 'off'), ('ignore_checksum_failure', 'off')),
+            given AS (
+       SELECT s.name, s.setting, '' AS role, '' AS database FROM pg_settings s
+        WHERE s.source NOT IN ('database', 'user', 'database user')
+        UNION ALL
+       SELECT split_part(c.line, '=', 1), substr(c.line, strpos(c.line, '=') + 1),
+              coalesce(quote_ident(pg_get_userbyid(nullif(r.setrole, 0))), ''),
+              coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), '')
+         FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
+        WHERE split_part(c.line, '=', 1) <> 'synchronous_commit')
+       SELECT c.name, c.good, g.role, g.database FROM careful c JOIN given g USING (name)
+        WHERE g.setting IN (CASE c.good WHEN 'on' THEN 'off' ELSE 'on' END,
+                            CASE c.good WHEN 'on' THEN 'false' ELSE 'true' END,
+                            CASE c.good WHEN 'on' THEN '0' ELSE '1' END)
+        ORDER BY c.name, g.role, g.database"""
+)
+def durability(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Settings that lose or hide data: fsync and full_page_writes off, damaged pages ignored.
 
-    With synchronous_commit off alone a crash loses the last moments of commits, but damages nothing.
+    With synchronous_commit off alone a crash loses the last moments of commits, but damages nothing; a role or a
+    database may have it so on purpose.
     """
-    if not rows:
-        return Finding(Grade.OK, "what is committed is on disk")
-    names = ", ".join(row.name for row in rows)
-    good = {"zero_damaged_pages": "off", "ignore_checksum_failure": "off"}
-    fix = "\n".join(f"ALTER SYSTEM SET {row.name} = {good.get(row.name, 'on')};" for row in rows)
-    grade = Grade.WARN if names == "synchronous_commit" else Grade.FAIL
-    return Finding(grade, f"a crash or a damaged page loses data: {names}", f"{fix}\nSELECT pg_reload_conf();", names)
+    found = []
+    for row in rows:
+        bad = "off" if row.good == "on" else "on"
+        whose, fix, undo = setting(row.name, row.good, bad, row.role, row.database)
+        grade = Grade.WARN if row.name == "synchronous_commit" else Grade.FAIL
+        what = "a damaged page is hidden, and its rows are lost" if bad == "on" else "a crash loses data"
+        found.append(Finding(grade, f"{row.name} is {bad}{whose}: {what}", fix, row.name, undo=undo))
+    return most(found) or Finding(Grade.OK, "what is committed is on disk")
+
+
+def setting(name: str, good: str, bad: str, role: str, database: str) -> tuple[str, str, str]:
+    """Return where a setting stands, in words, the lines that set it right, and those that bring it back."""
+    if not role and not database:
+        return "", f"ALTER SYSTEM SET {name} = {good};\n{RELOAD}", f"ALTER SYSTEM SET {name} = {bad};\n{RELOAD}"
+    whom = f"ROLE {role}" + (f" IN DATABASE {database}" if database else "") if role else f"DATABASE {database}"
+    words = f"role {role}" + (f" in {database}" if database else "") if role else f"database {database}"
+    return (
+        f" for {remark(words)}",
+        f"ALTER {whom} RESET {name};  -- sessions from then on",
+        f"ALTER {whom} SET {name} = {bad};",
+    )
+
+
+ENDS = {
+    12: "2024-11-21",
+    13: "2025-11-13",
+    14: "2026-11-12",
+    15: "2027-11-11",
+    16: "2028-11-09",
+    17: "2029-11-08",
+    18: "2030-11-14",
+}
+"""The day of each major version's last release: https://www.postgresql.org/support/versioning/."""
+
+
+@check_of(
+    """SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
+              extract(epoch FROM now())::float AS now""",
+    warn=0,
+    fail=365,
+)
+def version(rows: list[Any], limits: Limits) -> Finding:
+    """A major version that gets no fixes any more, or was never released (limits in days after its last release).
+
+    Holes that are published stay open, and faults that others have found stay in.
+    """
+    (row,) = rows
+    fix = "-- to a newer major version, by pg_upgrade or logical replication:\n"
+    fix += "-- https://www.postgresql.org/docs/current/upgrading.html"
+    if re.search("devel|beta|rc", row.version):
+        return Finding(Grade.WARN, f"PostgreSQL {row.version} is no release", fix, row.version)
+    if row.major not in ENDS:
+        return Finding(Grade.OK, f"PostgreSQL {row.version}")
+    end = datetime.fromisoformat(ENDS[row.major]).replace(tzinfo=UTC)
+    days = (row.now - end.timestamp()) / 86400
+    text = f"PostgreSQL {row.version} {'got' if days > 0 else 'gets'} its last fixes on {ENDS[row.major]}"
+    return limits.finding(days, text, fix=fix, object=str(row.major), note=-180)
 
 
 @check_of(

@@ -12,6 +12,7 @@ from ..registry import Finding, Limits, check_of
 SEES_ALL = "pg_has_role('pg_read_all_stats', 'USAGE')"
 NEEDS = "pg_read_all_stats, to see the sessions of others: GRANT pg_read_all_stats TO <the role that checks>;"
 SHOWN = 20
+FORGOTTEN, LONG = 10.0, 300.0  # seconds: told, though they need not be wrong yet
 NOTED = 0.10
 MODES = (
     "",
@@ -117,7 +118,7 @@ def idle_in_transaction(rows: list[Any], limits: Limits) -> Finding | list[Findi
         of_it = limits.of_object(str(row.pid))
         if not holds:
             of_it = Limits(of_it.warn, None)
-        found.append(of_it.finding(row.age, text, fix=fix, object=str(row.pid)))
+        found.append(of_it.finding(row.age, text, fix=fix, object=str(row.pid), note=FORGOTTEN))
     return _bad(found) or limits.finding(_longest(rows), "no session idles in a transaction")
 
 
@@ -145,6 +146,7 @@ def aborted_transactions(rows: list[Any], limits: Limits) -> Finding | list[Find
             f"{who(row)} has not rolled back a failed transaction for {span(row.age)}",
             fix=ending(row, "state = 'idle in transaction (aborted)'"),
             object=str(row.pid),
+            note=FORGOTTEN,
         )
         for row in rows
     ]
@@ -184,6 +186,7 @@ def long_queries(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             f"{who(row)} runs a query for {span(row.age)}",
             fix=cancelling(row),
             object=str(row.pid),
+            note=LONG,
         )
         for row in rows
     ]
@@ -218,6 +221,7 @@ def long_transactions(rows: list[Any], limits: Limits) -> Finding | list[Finding
             f"{who(row)} runs a transaction for {span(row.age)}",
             fix=ending(row),
             object=str(row.pid),
+            note=LONG,
         )
         for row in rows
     ]
@@ -385,6 +389,7 @@ def prepared_transactions(rows: list[Any], limits: Limits) -> Finding | list[Fin
             f"and locks {row.relations} relations",
             fix=rolling_back(row.quoted, row.database),
             object=row.name,
+            note=FORGOTTEN,
         )
         for row in rows
     ]
@@ -396,6 +401,9 @@ def prepared_transactions(rows: list[Any], limits: Limits) -> Finding | list[Fin
               coalesce(max(extract(epoch FROM clock_timestamp() - a.query_start)), 0)::float AS age,
               current_setting('synchronous_standby_names') AS name,
               quote_literal(current_setting('synchronous_standby_names')) AS quoted,
+              CASE WHEN pg_is_in_recovery() OR current_setting('synchronous_standby_names') = '' THEN 0
+                   ELSE coalesce(substring(current_setting('synchronous_standby_names')
+                                           from '(?i)^\\s*(?:(?:any|first)\\s+)?(\\d+)\\s*\\(')::int, 1) END AS wanted,
               (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')) AS standbys
          FROM pg_stat_activity a WHERE a.wait_event = 'SyncRep'""",
     warn=10,
@@ -410,15 +418,15 @@ def standby_waits(rows: list[Any], limits: Limits) -> Finding:
     Without the standbys that synchronous_standby_names asks for, no commit returns: the application stands still.
     """
     (row,) = rows
-    if not row.waiting:
+    if not row.waiting and row.standbys >= row.wanted:
         return limits.finding(0, "no commit waits for a standby")
-    text = (
-        f"{row.waiting} commits wait for a synchronous standby, the longest for {span(row.age)}: "
-        f"{row.name} is asked for, {row.standbys} are connected"
-    )
     fix = (
         "-- start the standby again; or, if that takes too long, go on with what is committed on one host only:\n"
         "ALTER SYSTEM SET synchronous_standby_names = '';\nSELECT pg_reload_conf();"
     )
     undo = f"ALTER SYSTEM SET synchronous_standby_names = {row.quoted};  -- and SELECT pg_reload_conf()"
-    return limits.finding(row.age, text, fix=fix, object=row.name, undo=undo)
+    asked = f"{row.name} is asked for, {row.standbys} are connected"
+    if not row.waiting:
+        return Finding(Grade.WARN, f"the next commit will wait for a standby: {asked}", fix, row.name, undo=undo)
+    text = f"{row.waiting} commits wait for a synchronous standby, the longest for {span(row.age)}: {asked}"
+    return limits.finding(row.age, text, fix=fix, object=row.name, undo=undo, note=1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...view import Grade, size
-from ..registry import Finding, Limits, check_of, most
+from ...view import Grade, size, span
+from ..registry import YOUNG, Finding, Limits, check_of, most
+from .server import RELOAD, setting
 
 GIB = 1024**3
-RELOAD = "SELECT pg_reload_conf();"
 
 
 def _identifier(name: str) -> str:
@@ -131,3 +131,66 @@ def shared_buffers(rows: list[Any], limits: Limits) -> Finding:
         return Finding(Grade.OK, text, value=row.bytes)
     fix = "ALTER SYSTEM SET shared_buffers = '1GB';  -- a quarter of the host's memory; it takes a restart"
     return Finding(Grade.INFO, text, fix, value=row.bytes, threshold=limits.warn)
+
+
+@check_of(
+    """SELECT s.name, '' AS role, '' AS database, '' AS other FROM pg_settings s
+        WHERE s.name LIKE 'enable\\_%' AND s.boot_val = 'on' AND s.setting = 'off'
+          AND s.source IN ('configuration file', 'command line', 'environment variable')
+        UNION ALL
+       SELECT split_part(c.line, '=', 1), coalesce(quote_ident(pg_get_userbyid(nullif(r.setrole, 0))), ''),
+              coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), ''), ''
+         FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
+         JOIN pg_settings s ON s.name = split_part(c.line, '=', 1) AND s.boot_val = 'on'
+        WHERE c.line ~ '^enable_[a-z_]+=(off|false|no|0)$'
+        UNION ALL
+       SELECT r.name, '', '', s.setting FROM pg_settings r JOIN pg_settings s ON s.name = 'seq_page_cost'
+        WHERE r.name = 'random_page_cost' AND r.setting::float < s.setting::float
+          AND r.source NOT IN ('database', 'user', 'database user')
+        ORDER BY 1, 2, 3"""
+)
+def planner(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Ways of planning that are switched off for everybody, and costs that turn the world around.
+
+    They were switched off to try something, for one query; now all the others are slow.
+    """
+    found = []
+    for row in rows:
+        if row.other:
+            text = f"random_page_cost is below seq_page_cost ({row.other}): no disk is faster at random"
+            fix = f"ALTER SYSTEM SET random_page_cost = {row.other};\n{RELOAD}"
+            found.append(Finding(Grade.WARN, text, fix, row.name))
+            continue
+        whose, fix, undo = setting(row.name, "on", "off", row.role, row.database)
+        found.append(Finding(Grade.WARN, f"{row.name} is off{whose}", fix, row.name, undo=undo))
+    return most(found) or Finding(Grade.OK, "no way of planning is switched off")
+
+
+@check_of(
+    """SELECT name || ' = ' || setting || coalesce(' ' || unit, '') AS name, 1 AS present, NULL::float AS age
+         FROM pg_settings
+        WHERE source IN ('configuration file', 'command line', 'environment variable', 'default')
+          AND (source <> 'default' OR name IN ('work_mem', 'shared_buffers', 'max_connections'))
+        ORDER BY name""",
+    counters=("present",),
+    key="name",
+)
+def settings_changed(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Settings of the server that have another value than at the run before: worth a look when something is odd.
+
+    Who changes a setting on one host by hand leaves the others, and the next restart, as they were.
+    """
+    before = [row.seconds for row in rows if row.seconds]
+    if not before:
+        return Finding(Grade.UNKNOWN, "there is no earlier run to compare with", kind=YOUNG)
+    found = [
+        Finding(
+            Grade.INFO,
+            f"{row.name}: changed in the last {span(max(before))}",
+            "SELECT name, setting, sourcefile, sourceline FROM pg_settings WHERE sourcefile IS NOT NULL;",
+            row.name.partition(" ")[0],
+        )
+        for row in rows
+        if not row.seconds
+    ]
+    return most(found) or Finding(Grade.OK, "the settings are as they were")

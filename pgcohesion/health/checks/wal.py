@@ -6,32 +6,42 @@ from typing import Any
 
 from ...view import Grade, count, size, span
 from ..registry import YOUNG, Finding, Limits, check_of, most
+from .sessions import remark
 
-GIB = 1024**3
+MIB, GIB = 1024**2, 1024**3
 
 
 @check_of(
-    """SELECT slot_name AS name, coalesce(pg_wal_lsn_diff(
+    """SELECT slot_name AS name, quote_literal(slot_name) AS quoted, slot_type AS kind, coalesce(plugin, '') AS plugin,
+              coalesce(database, '') AS database, coalesce(pg_wal_lsn_diff(
                   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
-                  restart_lsn), 0)::float AS kept
-         FROM pg_replication_slots WHERE NOT active ORDER BY kept DESC""",
-    warn=1 * GIB,
+                  restart_lsn), 0)::float AS kept,
+              extract(epoch FROM now() - (to_jsonb(s) ->> 'inactive_since')::timestamptz)::float AS age
+         FROM pg_replication_slots s
+        WHERE NOT active AND restart_lsn IS NOT NULL AND coalesce(wal_status, '') <> 'lost' ORDER BY kept DESC""",
+    warn=32 * MIB,
     fail=10 * GIB,
 )
 def inactive_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Replication slots that nobody reads: they keep WAL until the disk is full (limits in bytes)."""
-    found = [
-        limits.finding(
-            row.kept,
-            f"slot {row.name} is not read and keeps {size(row.kept)} of WAL",
-            fix="-- start its reader again, or if it has gone for good:\nSELECT pg_drop_replication_slot({});".format(
-                "'" + row.name.replace("'", "''") + "'"
-            ),
-            object=row.name,
+    """Replication slots that nobody reads: they keep WAL until the disk is full (limits in bytes).
+
+    The standby or subscriber behind it is down, or has gone for good and was forgotten. max_slot_wal_keep_size says
+    how much a slot may keep.
+    """
+    found = []
+    for row in rows:
+        since = "" if row.age is None else f" for {span(row.age)}"
+        fix = (
+            "-- start its reader again; or, if that has gone for good:\n"
+            f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots\n"
+            f" WHERE slot_name = {row.quoted} AND NOT active;"
         )
-        for row in rows
-        if limits.grade(row.kept) is not Grade.OK
-    ]
+        undo = f"SELECT pg_create_physical_replication_slot({row.quoted}, true);  -- keeps WAL from now on"  # noqa: S608  (quoted there)
+        if row.kind == "logical":
+            plugin = row.plugin.replace("'", "''")
+            undo = f"SELECT pg_create_logical_replication_slot({row.quoted}, '{plugin}');  -- in {remark(row.database)}"
+        text = f"slot {row.name} was not read{since} and keeps {size(row.kept)} of WAL"
+        found.append(limits.finding(row.kept, text, fix=fix, object=row.name, undo=undo, note=0))
     return most(found) or limits.finding(0, "no slot keeps WAL that nobody reads")
 
 

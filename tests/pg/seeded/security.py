@@ -276,7 +276,7 @@ standbys: list[Standby] = []
 
 def late_standby(stage: Stage) -> None:
     standbys.append(Standby(stage))
-    write(stage, 1)
+    write(stage, 2)  # the first one may be nearly full
 
 
 def catch_up(stage: Stage, finding: Finding) -> None:

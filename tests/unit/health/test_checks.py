@@ -39,11 +39,22 @@ def test_every_check_is_decided_here_and_has_a_title() -> None:
     assert all(check.title != check.id for check in CHECKS.values())
 
 
+ROLES = {"name": "zero_damaged_pages", "good": "off", "role": '"o dd"', "database": '"d"'}
+LOGICAL = {
+    "name": "s",
+    "quoted": "'s'",
+    "kind": "logical",
+    "plugin": "o'dd",
+    "database": "a\n b",
+    "age": 5.0,
+    "kept": 2e9,
+}
+
+
 def test_fixes_quote_names() -> None:
     assert judge(CHECKS["superusers"], [{"name": 'o"dd'}])[0].fix == 'ALTER ROLE "o""dd" NOSUPERUSER;'
-    assert (
-        "pg_drop_replication_slot('it''s')" in judge(CHECKS["inactive_slots"], [{"name": "it's", "kept": 2e9}])[0].fix
-    )
+    assert 'ROLE "o dd" IN DATABASE "d"' in judge(CHECKS["durability"], [ROLES])[0].fix
+    assert "'o''dd');  -- in a? b" in judge(CHECKS["inactive_slots"], [LOGICAL])[0].undo
 
 
 def test_an_environment_changes_one_limit_and_keeps_the_other() -> None:

@@ -6,7 +6,12 @@ from typing import Any
 
 from pgcohesion.view import Grade
 
-OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
+OK, INFO, WARN, FAIL = Grade.OK, Grade.INFO, Grade.WARN, Grade.FAIL
+UNKNOWN, SKIPPED = Grade.UNKNOWN, Grade.SKIPPED
+NOW = 1795392000.0  # 2026-11-23
+SLOT = {"name": "it's", "quoted": "'it''s'", "kind": "physical", "plugin": "", "database": "", "age": None}
+SETTING = {"good": "on", "role": "", "database": ""}
+NEWLY = {"name": "work_mem = 1 kB", "present": 1.0, "seconds": 0.0}
 ARCHIVE = {
     "mode": "on",
     "failing": False,
@@ -27,9 +32,10 @@ CHECKPOINT = {
     "age": None,
 }
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
-    ("inactive_slots", [{"name": "s", "kept": 10.0}], OK, ""),
-    ("inactive_slots", [{"name": "it's", "kept": 2.0 * 1024**3}], WARN, "it's"),
-    ("inactive_slots", [{"name": "s", "kept": 11.0 * 1024**3}], FAIL, "s"),
+    ("inactive_slots", [], OK, ""),
+    ("inactive_slots", [{**SLOT, "kept": 10.0}], INFO, "it's"),
+    ("inactive_slots", [{**SLOT, "kept": 40.0 * 1024**2}], WARN, "it's"),
+    ("inactive_slots", [{**SLOT, "kind": "logical", "plugin": "o'dd", "kept": 11.0 * 1024**3}], FAIL, "it's"),
     ("archiver", [{**ARCHIVE, "mode": "off", "failing": True}], Grade.INFO, ""),
     ("archiver", [ARCHIVE], OK, ""),
     ("archiver", [{**ARCHIVE, "command": "/bin/true"}], FAIL, "archive_command"),
@@ -44,9 +50,35 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("late_checkpoints", [{**CHECKPOINT, "seconds": 600.0}], OK, ""),
     ("late_checkpoints", [{**CHECKPOINT, "standby": True}], OK, ""),
     ("pending_restart", [], OK, ""),
-    ("pending_restart", [{"name": "max_connections"}], WARN, "max_connections"),
+    ("pending_restart", [{"name": "max_connections", "running": "100", "quoted": "'100'"}], WARN, "max_connections"),
     ("durability", [], OK, ""),
-    ("durability", [{"name": "fsync"}], FAIL, "fsync"),
+    ("durability", [{**SETTING, "name": "fsync"}], FAIL, "fsync"),
+    ("durability", [{**SETTING, "name": "synchronous_commit"}], WARN, "synchronous_commit"),
+    (
+        "durability",
+        [{**SETTING, "name": "zero_damaged_pages", "good": "off", "role": "app"}],
+        FAIL,
+        "zero_damaged_pages",
+    ),
+    ("version", [{"version": "18.1", "major": 18, "now": NOW}], OK, "18"),
+    ("version", [{"version": "99.1", "major": 99, "now": NOW}], OK, ""),
+    ("version", [{"version": "14.20", "major": 14, "now": NOW}], WARN, "14"),
+    ("version", [{"version": "12.22", "major": 12, "now": NOW}], FAIL, "12"),
+    ("version", [{"version": "15.15", "major": 15, "now": NOW + 200 * 86400.0}], INFO, "15"),
+    ("version", [{"version": "19beta1", "major": 19, "now": NOW}], WARN, "19beta1"),
+    ("planner", [], OK, ""),
+    ("planner", [{**SETTING, "name": "enable_indexscan", "other": ""}], WARN, "enable_indexscan"),
+    ("planner", [{**SETTING, "name": "random_page_cost", "other": "4"}], WARN, "random_page_cost"),
+    ("settings_changed", [{"name": "work_mem = 4096 kB", "present": 1.0, "seconds": 0.0}], UNKNOWN, ""),
+    ("settings_changed", [{"name": "work_mem = 4096 kB", "present": 0.0, "seconds": 60.0}], OK, ""),
+    ("settings_changed", [{"name": "fsync = on", "present": 0.0, "seconds": 60.0}, NEWLY], INFO, "work_mem"),
+    ("broken_databases", [], OK, ""),
+    ("broken_databases", [{"name": "o dd", "ident": '"o dd"'}], FAIL, "o dd"),
+    ("damaged_indexes", [{"name": None}], SKIPPED, ""),
+    ("damaged_indexes", [{"name": "12"}], OK, ""),
+    ("damaged_tables", [{"name": None}], SKIPPED, ""),
+    ("damaged_tables", [], OK, ""),
+    ("damaged_tables", [{"name": "public.t", "faults": 2, "first": "block 0: xmin"}], FAIL, "public.t"),
     ("checksum_failures", [], OK, ""),
     ("checksum_failures", [{"name": "chanuka", "failures": 2}], FAIL, "chanuka"),
     ("superusers", [], OK, ""),

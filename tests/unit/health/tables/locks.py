@@ -6,7 +6,7 @@ from typing import Any
 
 from pgcohesion.view import Grade
 
-OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
+OK, INFO, WARN, FAIL = Grade.OK, Grade.INFO, Grade.WARN, Grade.FAIL
 NOW = "2026-11-23T17:24:00.123456+00:00"
 SESSION = {"started": NOW, "begun": NOW, "asked": NOW, "role": "ops", "application": "psql"}
 
@@ -21,8 +21,9 @@ TAKEN = {"slots": 1000, "setting": 64, "pid": 7}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("blocked_sessions", [], OK, ""),
-    ("blocked_sessions", [waits(9, 7, 29)], OK, ""),
-    ("blocked_sessions", [waits(9, 7, 30)], WARN, "7"),
+    ("blocked_sessions", [waits(9, 7, 0.9)], OK, ""),
+    ("blocked_sessions", [waits(9, 7, 9)], INFO, "7"),
+    ("blocked_sessions", [waits(9, 7, 10)], WARN, "7"),
     ("blocked_sessions", [waits(9, 7, 31), waits(10, 7, 2)], WARN, "7"),
     ("blocked_sessions", [waits(9, 7, 300, "active")], FAIL, "7"),
     ("blocked_sessions", [waits(9, 0, 31, "", kind="")], WARN, "a prepared transaction"),
@@ -33,7 +34,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     # the same where 9 is a DDL, and 10 would not have to wait for 7
     ("blocked_sessions", [waits(10, 9, 31, "active", strong=True), waits(9, 7, 40)], WARN, "7"),
     ("waiting_ddl", [], OK, ""),
-    ("waiting_ddl", [{**DDL, "age": 4.9}], OK, ""),
+    ("waiting_ddl", [{**DDL, "age": 0.9}], OK, ""),
+    ("waiting_ddl", [{**DDL, "age": 4.9}], INFO, 'public."o dd"'),
     ("waiting_ddl", [{**DDL, "age": 5}], WARN, 'public."o dd"'),
     ("waiting_ddl", [{**DDL, "age": 60}], FAIL, 'public."o dd"'),
     ("lock_capacity", [{**TAKEN, "used": 499}], OK, ""),

@@ -38,8 +38,6 @@ WAL = {"limit": GIB, "slot": None, "failing": False}
 FUNCTION = {"name": "s.f(a integer)", "home": "s", "owner": "boss"}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
-    ("durability", [{"name": "synchronous_commit"}], WARN, "synchronous_commit"),
-    ("durability", [{"name": "fsync"}, {"name": "synchronous_commit"}], FAIL, "fsync, synchronous_commit"),
     ("restarted", [{"age": 3600.0, "standby": False}], OK, ""),
     ("restarted", [{"age": 12.0, "standby": False}], INFO, ""),
     ("config_errors", [], OK, ""),

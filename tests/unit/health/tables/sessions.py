@@ -20,20 +20,23 @@ IDLE = {
 }
 HOLDER = {**SESSION, "database": "d", "state": "active", "kind": "session", "name": "7", "quoted": "''"}
 PREPARED = {"name": "it's", "quoted": "'it''s'", "role": "app", "database": "d\n; DROP", "relations": 1}
-COMMITS = {"name": "nobody", "quoted": "'nobody'", "standbys": 0}
+COMMITS = {"name": "nobody", "quoted": "'nobody'", "wanted": 1, "standbys": 0}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("idle_in_transaction", [], OK, ""),
-    ("idle_in_transaction", [{**HOLDS, "age": 299}], OK, ""),
+    ("idle_in_transaction", [{**HOLDS, "age": 9}], OK, ""),
+    ("idle_in_transaction", [{**HOLDS, "age": 299}], INFO, "7"),
     ("idle_in_transaction", [{**HOLDS, "age": 300}], WARN, "7"),
     ("idle_in_transaction", [{**HOLDS, "age": 5000}], FAIL, "7"),
     ("idle_in_transaction", [{**NOTHING, "behind": 0, "age": 5000}], FAIL, "7"),
     ("idle_in_transaction", [{**NOTHING, "advisory": 1, "age": 5000}], FAIL, "7"),
     ("idle_in_transaction", [{**NOTHING, "age": 5000}], WARN, "7"),
     ("aborted_transactions", [], OK, ""),
-    ("aborted_transactions", [{**SESSION, "age": 299}], OK, ""),
+    ("aborted_transactions", [{**SESSION, "age": 9}], OK, ""),
+    ("aborted_transactions", [{**SESSION, "age": 299}], INFO, "7"),
     ("aborted_transactions", [{**SESSION, "age": 90000}], WARN, "7"),
-    ("long_queries", [{**SESSION, "age": 899}], OK, ""),
+    ("long_queries", [{**SESSION, "age": 299}], OK, ""),
+    ("long_queries", [{**SESSION, "age": 899}], INFO, "7"),
     ("long_queries", [{**SESSION, "age": 900}], WARN, "7"),
     ("long_queries", [{**SESSION, "age": 4 * 3600}], FAIL, "7"),
     ("long_transactions", [{**SESSION, "age": 60}], OK, ""),
@@ -55,11 +58,15 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ),
     # Where max_prepared_transactions is 0, as by default, none can be seeded without a restart.
     ("prepared_transactions", [], OK, ""),
-    ("prepared_transactions", [{**PREPARED, "age": 299}], OK, ""),
+    ("prepared_transactions", [{**PREPARED, "age": 9}], OK, ""),
+    ("prepared_transactions", [{**PREPARED, "age": 299}], INFO, "it's"),
     ("prepared_transactions", [{**PREPARED, "age": 300}], WARN, "it's"),
     ("prepared_transactions", [{**PREPARED, "age": 3600}], FAIL, "it's"),
-    ("standby_waits", [{**COMMITS, "waiting": 0, "age": 0.0}], OK, ""),
-    ("standby_waits", [{**COMMITS, "waiting": 3, "age": 9.9}], OK, "nobody"),
+    ("standby_waits", [{**COMMITS, "waiting": 0, "age": 0.0, "wanted": 0}], OK, ""),
+    ("standby_waits", [{**COMMITS, "waiting": 0, "age": 0.0, "wanted": 2, "standbys": 2}], OK, ""),
+    ("standby_waits", [{**COMMITS, "waiting": 0, "age": 0.0, "wanted": 2, "standbys": 1}], WARN, "nobody"),
+    ("standby_waits", [{**COMMITS, "waiting": 3, "age": 0.9}], OK, "nobody"),
+    ("standby_waits", [{**COMMITS, "waiting": 3, "age": 9.9}], INFO, "nobody"),
     ("standby_waits", [{**COMMITS, "waiting": 3, "age": 10}], WARN, "nobody"),
     ("standby_waits", [{**COMMITS, "waiting": 3, "age": 60}], FAIL, "nobody"),
 ]

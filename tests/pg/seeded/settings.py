@@ -1,0 +1,98 @@
+"""Faults of the whole server: what its settings say, slots that nobody reads, a database that is half dropped."""
+
+from __future__ import annotations
+
+from pgcohesion.view import Grade
+from tests.pg.seeded.security import drop_slot, write
+from tests.pg.seeded.stage import Fault, Lookalike, Stage
+
+EVERYTHING = ("health.disabled=",)
+ROLE = '"pl,an ""r"'
+
+
+def unplanned(stage: Stage) -> None:
+    stage.setting("enable_indexscan", "off")
+
+
+def unplanned_for_a_role(stage: Stage) -> None:
+    stage.sql(f"CREATE ROLE {ROLE}", f"ALTER ROLE {ROLE} IN DATABASE {stage.database} SET enable_nestloop = off")
+    stage.later(lambda: stage.sql(f"DROP ROLE {ROLE}"))
+
+
+def upside_down(stage: Stage) -> None:
+    stage.setting("random_page_cost", "0.5")
+
+
+def partitionwise(stage: Stage) -> None:
+    """It is off as it comes."""
+    stage.sql("SET enable_hashjoin = off")  # and this is a session's own
+    stage.sql(f"ALTER DATABASE {stage.database} SET enable_partitionwise_join = off")
+
+
+def hiding(stage: Stage) -> None:
+    stage.setting("zero_damaged_pages", "on")
+
+
+def hiding_for_a_database(stage: Stage) -> None:
+    stage.sql(f"ALTER DATABASE {stage.database} SET ignore_checksum_failure = true")
+
+
+def loose_for_a_role(stage: Stage) -> str:
+    stage.setting("synchronous_commit", "on")
+    stage.sql(f"CREATE ROLE {ROLE}", f"ALTER ROLE {ROLE} SET synchronous_commit = off")
+    stage.later(lambda: stage.sql(f"DROP ROLE {ROLE}"))
+    return "synchronous_commit"
+
+
+def waiting(stage: Stage) -> None:
+    stage.setting("max_worker_processes", "11")
+
+
+def forgotten_slot(stage: Stage) -> None:
+    stage.sql("SELECT pg_create_physical_replication_slot('for_gotten', true)")
+    stage.later(lambda: drop_slot(stage, "for_gotten"))
+    write(stage, 4)
+
+
+def new_slot(stage: Stage) -> str:
+    write(stage, 1)
+    stage.sql("SELECT pg_create_physical_replication_slot('just_made', true)")
+    stage.later(lambda: drop_slot(stage, "just_made"))
+    return "just_made"
+
+
+def half_dropped(stage: Stage) -> None:
+    stage.sql('CREATE DATABASE "o dd; --" TEMPLATE template0')
+    stage.later(lambda: stage.sql("""DROP DATABASE IF EXISTS "o dd; --" """))
+    stage.sql("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'o dd; --'")
+
+
+def limited(stage: Stage) -> str:
+    stage.sql('CREATE DATABASE "closed one" TEMPLATE template0 CONNECTION LIMIT 0')
+    stage.later(lambda: stage.sql('DROP DATABASE "closed one"'))
+    return "closed one"
+
+
+FAULTS = [
+    Fault("index scans switched off", "planner", unplanned, "enable_indexscan"),
+    Fault("joins switched off for a role here", "planner", unplanned_for_a_role, "enable_nestloop"),
+    Fault("a disk that is faster at random", "planner", upside_down, "random_page_cost"),
+    Fault("damaged pages are hidden", "durability", hiding, "zero_damaged_pages", EVERYTHING, Grade.FAIL),
+    Fault(
+        "wrong checksums are ignored in a database",
+        "durability",
+        hiding_for_a_database,
+        "ignore_checksum_failure",
+        EVERYTHING,
+        Grade.FAIL,
+    ),
+    Fault("a setting that waits for a restart", "pending_restart", waiting, "max_worker_processes"),
+    Fault("a slot that was forgotten", "inactive_slots", forgotten_slot, "for_gotten"),
+    Fault("a database that is half dropped", "broken_databases", half_dropped, "o dd; --", grade=Grade.FAIL),
+]
+LOOKALIKES = [
+    Lookalike("what is off as it comes, or in one session", "planner", partitionwise),
+    Lookalike("a role that may lose its last commits", "durability", loose_for_a_role, EVERYTHING),
+    Lookalike("a slot that was just made", "inactive_slots", new_slot),
+    Lookalike("a database that nobody may enter", "broken_databases", limited),
+]

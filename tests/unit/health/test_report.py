@@ -1,0 +1,32 @@
+"""What a run shows as text."""
+
+from __future__ import annotations
+
+from pgcohesion.health.registry import Finding
+from pgcohesion.health.report import Report
+from pgcohesion.health.running import damaged
+from pgcohesion.view import Grade
+
+
+def lines(*results: Finding) -> list[str]:
+    return [line.text for line in Report(results, 0.1, "test").findings()]
+
+
+def test_what_cannot_be_asked_in_several_databases_is_said_once() -> None:
+    skipped = [Finding(Grade.SKIPPED, "needs x", check="c", database=name) for name in ("a", "b")]
+    other = Finding(Grade.SKIPPED, "needs y", check="c", database="d")
+    assert lines(*skipped, other) == ["c: a, b: needs x", "c: d: needs y"]
+
+
+def test_a_note_is_shown_when_it_is_on_its_way_to_a_limit() -> None:
+    hidden = Finding(Grade.INFO, "it is so", check="c")
+    coming = Finding(Grade.INFO, "it waits for 5 s", check="c", value=5, threshold=10)
+    assert lines(hidden, coming) == ["c: it waits for 5 s"]
+
+
+def test_damage_that_a_statement_stumbles_over_names_what_is_damaged() -> None:
+    index = damaged("""item order invariant violated for index "it's" """.strip())
+    assert (index.grade, index.object) == (Grade.FAIL, "it's")
+    assert "relname = 'it''s'" in index.fix
+    page = damaged("invalid page in block 3 of relation base/5/16411")
+    assert (page.grade, page.object) == (Grade.FAIL, "")
