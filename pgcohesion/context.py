@@ -184,6 +184,25 @@ class Context:
         database = parameters.pop("dbname", self.config.main_database)
         return Database(lambda: parameters, database, f"pgcohesion {self.task}".strip())
 
+    @property
+    def only_looked_at(self) -> bool:
+        """Whether health asks a server that is not ours to manage, by ``[health] url``."""
+        return self.config.health.url is not None
+
+    def ours(self) -> None:
+        """Raise Refused where the server is only looked at."""
+        if self.only_looked_at:
+            raise Refused(
+                f"the server of `{self.env}` is only looked at",
+                why="[health] url leads to a server that this environment does not manage",
+                fix="declare it: environments/*.toml say how",
+            )
+
+    def up(self) -> None:
+        """Raise ServerDown unless the server that health asks runs; one that is only looked at says so itself."""
+        if not self.only_looked_at:
+            self.running()
+
     def running(self) -> None:
         """Raise ServerDown unless the server runs."""
         from .server.packaged import down

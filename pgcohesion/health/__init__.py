@@ -104,6 +104,8 @@ def grant(ctx: Context, role: str = "", *, apply: bool = False) -> Answer:
     """
     from .grants import Granted, plan
 
+    if apply:
+        ctx.ours()
     missing = plan(ctx, role or ctx.config.health.role or "monitoring")
     return ctx.apply(missing) if apply else Granted(missing)
 

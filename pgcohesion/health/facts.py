@@ -38,11 +38,12 @@ class Facts(Struct, frozen=True):
 def read(ctx: Context) -> Facts:
     """Return the facts of the primary, in one trip; where it cannot be asked, why."""
     try:
-        with ctx.db.within(ctx.config.health.timeout):
-            rows = ctx.db.read(
+        db = ctx.watched
+        with db.within(ctx.config.health.timeout):
+            rows = db.read(
                 {"server": SERVER, "settings": SETTINGS, "databases": DATABASES},
-                {"databases": {"names": list(ctx.config.databases)}},
-                database="postgres",
+                {"databases": {"names": list(ctx.config.databases) or [db.default]}},
+                database=None if ctx.only_looked_at else "postgres",
             )
     except CohesionError as error:
         return Facts(trouble=f"{error.what}: {error.why}" if error.why else error.what)

@@ -53,11 +53,12 @@ def plan(ctx: Context, role: str) -> Plan:
     """
     if role.startswith("pg_"):
         raise ConfigError(f"`{role}` cannot be a role's name", why="pg_ is PostgreSQL's own", fix="--role monitoring")
-    databases = list(ctx.config.databases)
-    rows = ctx.db.execute(HAS, {"role": role, "databases": databases})
+    db = ctx.watched if ctx.only_looked_at else ctx.db
+    databases = list(ctx.config.databases) or [db.default]
+    rows = db.execute(HAS, {"role": role, "databases": databases})
     has = rows[0]._asdict() if rows else {"connect": not databases}
     # Rights to functions of pg_catalog are each database's own: the one is meant where health asks about the server.
-    main = ctx.config.main_database
+    main = db.default
     changes = [
         Change("alter", f"role {role}", sql(statement, database=main, who=role, databases=databases), detail)
         for name, (detail, statement) in GRANTS.items()

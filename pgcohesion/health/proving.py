@@ -61,8 +61,7 @@ class Tries(Answer, frozen=True):
 
 def run(ctx: Context, checks: Sequence[Check]) -> Tries:
     """Try each check alone in the main database: its guard, its query, what it decides of the rows and of examples."""
-    if ctx.config.health.url is None:
-        ctx.running()
+    ctx.up()
     with ctx.watched.within(ctx.config.health.timeout * 6):
         connection = ctx.watched.connection()
         version = connection.info.server_version // 10000

@@ -31,6 +31,7 @@ def measure(
     """
     asked = wanted(seconds, rounds, scale, clients, workload)
     made: list[Measured] = []
+    ctx.ours()
     ctx.running()
     answer = ctx.apply(Plan(ctx.env, (_change(asked, made),)))
     if isinstance(answer, Planned):

@@ -282,7 +282,7 @@ def unindexed_foreign_keys(rows: list[Any], limits: Limits) -> Finding | list[Fi
                 "-- stops writes while it runs; else ON ONLY, then CONCURRENTLY on each partition, and ATTACH\n"
                 f"SET lock_timeout = '2s';\nCREATE INDEX ON {row.name} ({row.columns});"
             )
-        found.append(limits.finding(rows_, text, fix=fix, object=row.name))
+        found.append(limits.finding(rows_, text, fix=fix, object=row.name, note=1000))
     bad = [one for one in found if one.grade is not Grade.OK]
     return most(bad) or Finding(Grade.OK, "all foreign keys of large tables have an index")
 

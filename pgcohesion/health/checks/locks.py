@@ -41,7 +41,7 @@ WAITING = (
                 JOIN pg_locks x ON x.pid IS NULL AND x.granted AND x.virtualtransaction = h.virtualtransaction
                 JOIN pg_prepared_xacts t ON t.transaction = x.transactionid
                WHERE b.blocker = 0 AND n.pid = w.pid AND NOT n.granted ORDER BY t.prepared LIMIT 1) p ON true""",
-    warn=10,
+    warn=5,
     fail=300,
     cost="quick",
     guard=SEES_ALL,

@@ -67,7 +67,7 @@ def deadlocks(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     key="name",
 )
 def rollbacks(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Transactions that are rolled back, where there are a thousand or more (limits as a share).
+    """Transactions that are rolled back, where there are 500 or more (limits as a share).
 
     Something fails again and again: a constraint, a timeout, a program that uses errors for its logic.
     """
@@ -88,7 +88,7 @@ def rollbacks(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "few rollbacks")
 
 
-LEAST_TRANSACTIONS = 1000
+LEAST_TRANSACTIONS = 500
 
 
 def _temp(worst: str) -> str:

@@ -318,7 +318,7 @@ def xmin_horizon(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     for row in rows:
         first = "" if found else ", the oldest"
         text = f"{_HOLDERS[row.kind].format(row=row)} holds back vacuum by {row.age:,} transactions{first}"
-        found.append(limits.finding(row.age, text, fix=_release(row), object=row.name))
+        found.append(limits.finding(row.age, text, fix=_release(row), object=row.name, note=100_000))
     return _bad(found) or limits.finding(_longest(rows), "nothing holds vacuum back")
 
 

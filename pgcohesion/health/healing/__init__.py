@@ -112,6 +112,8 @@ def heal(ctx: Context, *, apply: bool = False, check: str = "", object: str = ""
 
     if check and check not in BY_CHECK and check not in NEVER:
         raise UsageError(f"nothing heals `{check}`", fix=suggestion(check, [*BY_CHECK, *NEVER]))
+    if apply:
+        ctx.ours()
     _consistent(ctx)
     off = ctx.config.health.disabled
     only = check or ",".join(name for name in [*BY_CHECK, *NEVER] if name not in off)
@@ -119,7 +121,8 @@ def heal(ctx: Context, *, apply: bool = False, check: str = "", object: str = ""
     if report.trouble:
         raise Refused(f"`{ctx.env}` cannot be healed", why=report.trouble.text, fix=report.trouble.fix)
     bad = [one for one in report.results if one.grade in BAD and object in ("", one.object) and not one.host]
-    with closing(ctx.db.another(PATH)) as db:
+    server = ctx.watched if ctx.only_looked_at else ctx.db
+    with closing(server.another(PATH)) as db:
         proposals = tuple(_proposals(ctx, db, bad))
     healer = Healer(ctx)
     changes = tuple(healer.change(one) for one in proposals if one.act)

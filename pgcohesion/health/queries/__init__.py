@@ -161,7 +161,7 @@ def show(
     if limit < 1 or (sample_seconds is not None and not sample_seconds > 0):
         raise UsageError("`--limit` and `--sample` are more than 0", fix="--limit 10 --sample 5")
     length = {"last": 0.0, "reset": None}[since] if since in ("last", "reset") else parsed(since)
-    ctx.running()
+    ctx.up()
     now = counted.read(ctx.watched)
     if now is None:
         return sample(ctx, 5 if sample_seconds is None else sample_seconds)
@@ -196,14 +196,14 @@ def plan(ctx: Context, queryid: str) -> Planned:
 
     Raises UsageError for an unknown one, or one that has no plan; ServerError.
     """
-    ctx.running()
+    ctx.up()
     found = counted.full(ctx.watched, queryid)
     if found is None:
         raise UsageError(
             f"no statement `{queryid}`", why="pg_stat_statements does not know it", fix="inv health.queries"
         )
     database, role, text = found
-    db = ctx.db if ctx.config.health.url is None else ctx.watched
+    db = ctx.watched if ctx.only_looked_at else ctx.db
     lines = explain(db, database, role, text, ctx.config.migrations.search_path)
     return Planned(queryid, database, role, tidy(text), tuple(lines))
 

@@ -67,6 +67,8 @@ class Migrations(Struct, frozen=True, kw_only=True):
 def read(ctx: Context) -> list[Any] | None:
     """Return the migrations as one value; None where the environment has neither files nor a ledger.
 
+    A server that is only looked at (``[health] url``) has migrations when it has a ledger, or they are declared.
+
     Raises CohesionError when the database cannot be asked.
     """
     database = ctx.config.migrations.database or ctx.config.main_database
@@ -82,7 +84,8 @@ def read(ctx: Context) -> list[Any] | None:
         if error.sqlstate != NOT_ALLOWED:
             raise
         return [Migrations(env=ctx.env, database=database, readable=False)]
-    if not files and not rows:
+    only_looked_at = ctx.config.health.url is not None and not ctx.config.migrations.database
+    if not rows and (not files or only_looked_at):
         return None
     found = together(files, rows, folder.parent, time.time())
     return [Migrations(env=ctx.env, database=database, all=found, running=tuple(running))]

@@ -22,8 +22,8 @@ TAKEN = {"slots": 1000, "setting": 64, "pid": 7}
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("blocked_sessions", [], OK, ""),
     ("blocked_sessions", [waits(9, 7, 0.9)], OK, ""),
-    ("blocked_sessions", [waits(9, 7, 9)], INFO, "7"),
-    ("blocked_sessions", [waits(9, 7, 10)], WARN, "7"),
+    ("blocked_sessions", [waits(9, 7, 4.9)], INFO, "7"),
+    ("blocked_sessions", [waits(9, 7, 5)], WARN, "7"),
     ("blocked_sessions", [waits(9, 7, 31), waits(10, 7, 2)], WARN, "7"),
     ("blocked_sessions", [waits(9, 7, 300, "active")], FAIL, "7"),
     ("blocked_sessions", [waits(9, 0, 31, "", kind="")], WARN, "a prepared transaction"),

@@ -56,7 +56,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("deadlocks", [{**DEADLOCKS, "deadlocks": 100.0}], OK, ""),
     ("rollbacks", [WORK], OK, ""),
     ("rollbacks", [{**WORK, **YOUNG}], UNKNOWN, ""),
-    ("rollbacks", [{**WORK, "commits": 10.0, "rollbacks": 500.0}], OK, ""),
+    ("rollbacks", [{**WORK, "commits": 10.0, "rollbacks": 480.0}], OK, ""),
     ("rollbacks", [{**WORK, "commits": 1000.0, "rollbacks": 300.0}], WARN, "d"),
     ("rollbacks", [{**WORK, "commits": 1000.0, "rollbacks": 3000.0}], FAIL, "d"),
     ("temp_files", [TEMP], OK, ""),
