@@ -8,7 +8,8 @@ from ...view import Grade, span
 from ..registry import Finding, Limits, check_of, most
 from .vacuum import TABLES
 
-LEAST = 10_000
+LEAST, FEW = 10_000, 1_000
+"""Rows: that must have changed; of which a plan goes wrong, however old their statistics are."""
 ANALYZED = "greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid))"
 # The parents of partitions, and what their leaves hold: only somebody's ANALYZE of the parent sees them together.
 PARENTS = """tree(root, oid) AS (
@@ -68,6 +69,7 @@ def never_analyzed(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
                       pg_stat_get_live_tuples(c.oid)::float AS rows
                  FROM pg_class c
                 WHERE {TABLES} AND pg_stat_get_mod_since_analyze(c.oid) >= {LEAST} AND {ANALYZED} IS NOT NULL
+                  AND pg_stat_get_live_tuples(c.oid) >= {FEW}
                 UNION ALL
                SELECT oid, abs(rows - reltuples)::bigint, greatest(rows, reltuples)
                  FROM parents WHERE reltuples >= 0 AND abs(rows - reltuples) >= {LEAST}) s
@@ -81,6 +83,7 @@ def stale_statistics(rows: list[Any], limits: Limits) -> Finding | list[Finding]
 
     The planner works with numbers of a table that is no more. Autovacuum takes them anew at a tenth of the rows, but
     never those of a partitioned table as a whole; what was analyzed a moment ago is left to it.
+    A small table does not count.
     """
     found = []
     for row in rows:

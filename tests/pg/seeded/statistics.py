@@ -77,7 +77,16 @@ FAULTS = [
     Fault("old statistics", "stale_statistics", changed, TABLE),
     Fault("old statistics of a partitioned table", "stale_statistics", grown_parent, TABLE),
 ]
+
+
+def small_and_busy(stage: Stage) -> str:
+    stage.sql("CREATE TABLE public.small WITH (autovacuum_enabled = off) AS SELECT 1 AS a", "ANALYZE public.small")
+    stage.sql("DO $$ BEGIN FOR n IN 1..11000 LOOP UPDATE public.small SET a = n; END LOOP; END $$", FLUSH)
+    return "public.small"
+
+
 LOOKALIKES = [
+    Lookalike("a small table that is written all the time", "stale_statistics", small_and_busy),
     Lookalike("statistics of which the counters know nothing", "never_analyzed", forgotten),
     Lookalike("a small table without statistics", "never_analyzed", small),
     Lookalike("a partitioned table with statistics", "never_analyzed", known_parent),
