@@ -18,6 +18,7 @@ from ..connections.availability import ADVICE
 from ..errors import CohesionError, ConfigError, DeadlineExceeded, ServerDown, Unreachable
 from ..view import Grade
 from .agreeing import agreed
+from .altering import WRITTEN, undoable
 from .asking import EXTENSIONS, PATH, Answer, ask
 from .registry import Check, Finding, Limits, findings
 from .windows import sample, windowed
@@ -31,9 +32,10 @@ GRACE = 0.5  # seconds: what is bounded by the deadline has then said so
 CREW = 4  # databases of one server that are asked at once
 DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 NOT_ALLOWED, NO_DATABASE, NOT_ACCEPTING = "42501", "3D000", "55000"
-SERVER = """SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only,
+SERVER = f"""SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only,
     (SELECT array_agg(datname::text ORDER BY datname) FROM pg_database
-      WHERE datallowconn AND NOT datistemplate AND has_database_privilege(datname, 'CONNECT')) AS databases"""
+      WHERE datallowconn AND NOT datistemplate AND has_database_privilege(datname, 'CONNECT')) AS databases,
+    {WRITTEN}"""  # noqa: S608  (constants)
 Earlier = Mapping["Place", tuple[float, Mapping[str, Any]]]
 Job = Callable[[], Iterable[Finding]]
 Fallback = Callable[[CohesionError], Iterable[Finding]]
@@ -54,6 +56,7 @@ class Look:
         self.samples: dict[Place, dict[str, Any]] = {}
         self._done: SimpleQueue[tuple[int, Iterable[Finding] | BaseException]] = SimpleQueue()
         self._open: dict[int, Fallback] = {}
+        self._written: dict[str, Mapping[str, str | None]] = {}
         self._started = 0
 
     def findings(self) -> Iterator[Finding]:
@@ -69,7 +72,8 @@ class Look:
         others = [name for name in hosts if name != primary]
         # What programs read from, and no host says how to ask as its superuser.
         unasked = self.ctx.config.application.replicas[len(others) :]
-        yield from agreed(self._results(), everywhere, [*others, *unasked])
+        for one in agreed(self._results(), everywhere, [*others, *unasked]):
+            yield undoable(one, self._written.get(one.host))
 
     # --- the crew ---------------------------------------------------------------------------------------------
 
@@ -126,6 +130,7 @@ class Look:
         server = answers[0]
         if isinstance(server, psycopg.Error):
             raise translate(server, "the health checks could not be run")
+        self._written[host] = server[0].written or {}
         yield from self._availability(ctx, host, server[0], time.monotonic() - started)
         if inside:
             yield from self._databases(ctx, main, server[0].databases or [], inside, host)

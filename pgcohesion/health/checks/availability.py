@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade
+from ..altering import alter_system
 from ..registry import Finding, Limits, probe
 
 
@@ -25,10 +26,9 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
             Grade.FAIL, "read-only: it should be the primary and is a standby", fix, row.host, kind="read_only"
         )
     if row.role == "primary" and row.read_only:
-        fix = "ALTER SYSTEM SET default_transaction_read_only = off;\nSELECT pg_reload_conf();"
-        undo = "ALTER SYSTEM SET default_transaction_read_only = on;\nSELECT pg_reload_conf();"
+        fix = alter_system("default_transaction_read_only = off")
         text = "read-only: default_transaction_read_only is on, writes fail"
-        return Finding(Grade.FAIL, text, fix, row.host, kind="read_only", undo=undo)
+        return Finding(Grade.FAIL, text, fix, row.host, kind="read_only")
     text = f"a session and its first answer took {row.seconds * 1000:.0f} ms"
     fix = "SELECT * FROM pg_stat_activity;  -- and look at the host's load and the way to it"
     return limits.finding(row.seconds, text, fix=fix, object=row.host)

@@ -63,7 +63,6 @@ def reserved_slots(rows: list[Any], limits: Limits) -> Finding:
             Grade.WARN,
             "no slot is reserved for superusers: nobody can mend a server whose slots are all taken",
             "ALTER SYSTEM SET superuser_reserved_connections = 3;  -- and restart",
-            undo="ALTER SYSTEM SET superuser_reserved_connections = 0;",
         )
     left = min(row.reserved, max(row.slots - row.used, 0))
     return limits.finding(

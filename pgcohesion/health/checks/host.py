@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from ...view import Grade, count, size, span
+from ..altering import alter_system
 from ..registry import Finding, Limits, most, probe
 
 DAY = 86400.0
@@ -360,10 +361,13 @@ def memory_settings(rows: list[Any], limits: Limits) -> Finding:
     memory_ = min(known)
     most_ = settings.shared_buffers + settings.connections * settings.work_mem + settings.workers * settings.vacuum_mem
     fair = max(4, int(memory_ / 2 / settings.connections // 1024**2))
-    fix = (
-        f"ALTER SYSTEM SET shared_buffers = '{memory_ / 4 / 1024**2:.0f}MB';  -- with a restart\n"
-        f"ALTER SYSTEM SET work_mem = '{fair}MB';\nSELECT pg_reload_conf();"
-    )
+    fix = ""
+    if settings.shared_buffers > memory_ / 4:
+        fix = f"ALTER SYSTEM SET shared_buffers = '{memory_ / 4 / 1024**2:.0f}MB';  -- with a restart\n"
+    if settings.work_mem > fair * 1024**2:
+        fix += alter_system(f"work_mem = '{fair}MB'")
+    else:
+        fix += "-- fewer max_connections, with a pooler in front; or more memory"
     text = (
         f"shared_buffers {size(settings.shared_buffers)}, {settings.connections} x work_mem {size(settings.work_mem)}"
         f" and autovacuum {settings.workers} x {size(settings.vacuum_mem)} are {most_ / memory_:.0%} of {size(memory_)}"

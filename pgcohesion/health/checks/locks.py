@@ -196,5 +196,4 @@ def lock_capacity(rows: list[Any], limits: Limits) -> Finding:
         share,
         f"{row.used:,} of about {row.slots:,} locks are taken ({share:.0%}), most by process {row.pid}",
         fix=f"ALTER SYSTEM SET max_locks_per_transaction = {2 * row.setting};  -- and restart",
-        undo=f"ALTER SYSTEM SET max_locks_per_transaction = {row.setting};",
     )

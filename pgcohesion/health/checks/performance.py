@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from ...view import Grade, count, size, span
+from ..altering import alter_system
 from ..registry import YOUNG, Finding, Limits, check_of, most
 from .sessions import NEEDS, SEES_ALL
 
@@ -51,7 +52,7 @@ def deadlocks(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         text = f"{count(int(row.deadlocks), 'deadlock')} in {row.name} in {span(row.seconds)}"
         fix = (
             "-- both statements stand in the server's log; take the locks in one order, or retry on SQLSTATE 40P01\n"
-            "ALTER SYSTEM SET log_lock_waits = on;\nSELECT pg_reload_conf();"
+            + alter_system("log_lock_waits = on")
         )
         found.append(limits.finding(rate, text, fix=fix, object=row.name))
     return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "no deadlock")
@@ -80,9 +81,8 @@ def rollbacks(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         text = (
             f"{row.rollbacks:,.0f} of {total:,.0f} transactions of {row.name} in {span(row.seconds)} were rolled back"
         )
-        fix = (
-            "-- the errors are in the server's log; which statements fail:\n"
-            "ALTER SYSTEM SET log_min_error_statement = 'error';\nSELECT pg_reload_conf();"
+        fix = "-- the errors are in the server's log; which statements fail:\n" + alter_system(
+            "log_min_error_statement = 'error'"
         )
         found.append(limits.finding(share, text, fix=fix, object=row.name))
     return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "few rollbacks")
@@ -123,8 +123,7 @@ def temp_files(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         text += f"; most were written by: {one_line(row.worst)}" if row.worst else ""
         fix = (
             "-- which statement: inv health.queries --by temp; more memory for the role that runs it (it has "
-            f"{row.work_mem}), or an index that spares the sort\n"
-            "ALTER SYSTEM SET log_temp_files = '10MB';\nSELECT pg_reload_conf();"
+            f"{row.work_mem}), or an index that spares the sort\n" + alter_system("log_temp_files = '10MB'")
         )
         found.append(limits.finding(rate, text, fix=fix, object=row.name))
     return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "few temporary files")
@@ -212,10 +211,8 @@ def lost_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             f"{row.name} lost {lost:,.0f} of {max(row.sessions, lost):,.0f} sessions in {span(row.seconds)}: "
             f"{row.abandoned:.0f} abandoned, {row.fatal:.0f} by a fatal error, {row.killed:.0f} killed"
         )
-        fix = (
-            "-- the log says who; dead clients are noticed sooner with\n"
-            "ALTER SYSTEM SET client_connection_check_interval = '10s';\n"
-            "ALTER SYSTEM SET log_disconnections = on;\nSELECT pg_reload_conf();"
+        fix = "-- the log says who; dead clients are noticed sooner with\n" + alter_system(
+            "client_connection_check_interval = '10s'", "log_disconnections = on"
         )
         found.append(limits.finding(lost / max(row.sessions, lost), text, fix=fix, object=row.name))
     return [one for one in found if one.grade is not Grade.OK] or _nothing(rows, "sessions end by themselves")
@@ -247,9 +244,7 @@ def recovery_conflicts(rows: list[Any], limits: Limits) -> Finding | list[Findin
     for row in rows:
         rate = row.conflicts / max(row.seconds, HOUR) * HOUR
         text = f"replay cancelled {row.conflicts:,.0f} queries of {row.name} in {span(row.seconds)}"
-        fix = "ALTER SYSTEM SET hot_standby_feedback = on;\nSELECT pg_reload_conf();"
-        undo = "ALTER SYSTEM RESET hot_standby_feedback;\nSELECT pg_reload_conf();"
-        found.append(limits.finding(rate, text, fix=fix, object=row.name, undo=undo))
+        found.append(limits.finding(rate, text, fix=alter_system("hot_standby_feedback = on"), object=row.name))
     return most([one for one in found if one.grade is not Grade.OK]) or _nothing(rows, "no conflict")
 
 
@@ -355,9 +350,7 @@ def slow_reads(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     The disk is slow or has too much to do; what the kernel has in its cache comes in hundredths of a millisecond.
     """
     if not all(row.timed for row in rows):
-        fix = "ALTER SYSTEM SET track_io_timing = on;\nSELECT pg_reload_conf();"
-        undo = "ALTER SYSTEM RESET track_io_timing;\nSELECT pg_reload_conf();"
-        return Finding(Grade.INFO, "nobody measures how long reads take", fix, undo=undo)
+        return Finding(Grade.INFO, "nobody measures how long reads take", alter_system("track_io_timing = on"))
     found = []
     for row in rows:
         if row.reads < LEAST_READS:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade, count, span
+from ..altering import RELOAD, alter_system
 from ..registry import Finding, Limits, check_of, most
 
 DAY = 86400.0
-RELOAD = "SELECT pg_reload_conf();"
 LOCK = "SET lock_timeout = '2s';"
 
 
@@ -115,7 +115,7 @@ def password_encryption(rows: list[Any], limits: Limits) -> Finding:
     (row,) = rows
     if row.method == "scram-sha-256":
         return Finding(Grade.OK, "new passwords are stored as scram-sha-256")
-    fix = f"ALTER SYSTEM SET password_encryption = 'scram-sha-256';\n{RELOAD}"
+    fix = alter_system("password_encryption = 'scram-sha-256'")
     return Finding(Grade.WARN, f"new passwords are stored as {row.method}", fix)
 
 

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...view import Grade, span
+from ..altering import alter_system
 from ..registry import Finding, Limits, check_of, most
 from .sessions import remark
-
-RELOAD = "SELECT pg_reload_conf();"
 
 
 @check_of(
@@ -30,8 +29,7 @@ def pending_restart(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         Finding(
             Grade.WARN,
             f"{row.name} is still {row.running or 'empty'}: its change waits for a restart",
-            "-- restart the server in a window; or stay with what runs:\n"
-            f"ALTER SYSTEM SET {row.name} = {row.quoted};\n{RELOAD}",
+            "-- restart the server in a window; or stay with what runs:\n" + alter_system(f"{row.name} = {row.quoted}"),
             row.name,
         )
         for row in rows
@@ -74,9 +72,12 @@ def durability(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 def setting(name: str, good: str, bad: str, role: str, database: str) -> tuple[str, str, str]:
-    """Return where a setting stands, in words, the lines that set it right, and those that bring it back."""
+    """Return where a setting stands, in words, the lines that set it right, and those that bring it back.
+
+    For one of the whole server the last are empty: they are added where it is known what ALTER SYSTEM had written.
+    """
     if not role and not database:
-        return "", f"ALTER SYSTEM SET {name} = {good};\n{RELOAD}", f"ALTER SYSTEM SET {name} = {bad};\n{RELOAD}"
+        return "", alter_system(f"{name} = {good}"), ""
     whom = f"ROLE {role}" + (f" IN DATABASE {database}" if database else "") if role else f"DATABASE {database}"
     words = f"role {role}" + (f" in {database}" if database else "") if role else f"database {database}"
     return (

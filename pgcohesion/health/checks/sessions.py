@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ...view import Grade, span
+from ..altering import alter_system
 from ..registry import Finding, Limits, check_of
 
 SEES_ALL = "pg_has_role('pg_read_all_stats', 'USAGE')"
@@ -400,7 +401,6 @@ def prepared_transactions(rows: list[Any], limits: Limits) -> Finding | list[Fin
     """SELECT count(*) AS waiting,
               coalesce(max(extract(epoch FROM clock_timestamp() - a.query_start)), 0)::float AS age,
               current_setting('synchronous_standby_names') AS name,
-              quote_literal(current_setting('synchronous_standby_names')) AS quoted,
               CASE WHEN pg_is_in_recovery() OR current_setting('synchronous_standby_names') = '' THEN 0
                    ELSE coalesce(substring(current_setting('synchronous_standby_names')
                                            from '(?i)^\\s*(?:(?:any|first)\\s+)?(\\d+)\\s*\\(')::int, 1) END AS wanted,
@@ -422,11 +422,10 @@ def standby_waits(rows: list[Any], limits: Limits) -> Finding:
         return limits.finding(0, "no commit waits for a standby")
     fix = (
         "-- start the standby again; or, if that takes too long, go on with what is committed on one host only:\n"
-        "ALTER SYSTEM SET synchronous_standby_names = '';\nSELECT pg_reload_conf();"
+        + alter_system("synchronous_standby_names = ''")
     )
-    undo = f"ALTER SYSTEM SET synchronous_standby_names = {row.quoted};  -- and SELECT pg_reload_conf()"
     asked = f"{row.name} is asked for, {row.standbys} are connected"
     if not row.waiting:
-        return Finding(Grade.WARN, f"the next commit will wait for a standby: {asked}", fix, row.name, undo=undo)
+        return Finding(Grade.WARN, f"the next commit will wait for a standby: {asked}", fix, row.name)
     text = f"{row.waiting} commits wait for a synchronous standby, the longest for {span(row.age)}: {asked}"
-    return limits.finding(row.age, text, fix=fix, object=row.name, undo=undo, note=1)
+    return limits.finding(row.age, text, fix=fix, object=row.name, note=1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade, size, span
+from ..altering import RELOAD, alter_system
 from ..registry import YOUNG, Finding, Limits, check_of, most
-from .server import RELOAD, setting
+from .server import setting
 
 GIB = 1024**3
 
@@ -78,14 +79,15 @@ def logging(rows: list[Any], limits: Limits) -> Finding:
     """
     if not rows:
         return Finding(Grade.OK, "the log has what an incident needs")
-    fix = "\n".join(f"ALTER SYSTEM SET {row.name} = {LOGS[row.name][0]};" for row in rows)
-    return Finding(Grade.INFO, "not logged: " + ", ".join(LOGS[row.name][1] for row in rows), f"{fix}\n{RELOAD}")
+    fix = alter_system(*(f"{row.name} = {LOGS[row.name][0]}" for row in rows))
+    return Finding(Grade.INFO, "not logged: " + ", ".join(LOGS[row.name][1] for row in rows), fix)
 
 
+ROLE = "ALTER ROLE application"
 TIMEOUTS = {
-    "statement_timeout": "-- the application's role\nALTER ROLE application SET statement_timeout = '30s';",
-    "lock_timeout": "-- the application's role\nALTER ROLE application SET lock_timeout = '5s';",
-    "idle_in_transaction_session_timeout": "ALTER SYSTEM SET idle_in_transaction_session_timeout = '10min';\n" + RELOAD,
+    "statement_timeout": f"-- the application's role\n{ROLE} SET statement_timeout = '30s';",
+    "lock_timeout": f"-- the application's role\n{ROLE} SET lock_timeout = '5s';",
+    "idle_in_transaction_session_timeout": alter_system("idle_in_transaction_session_timeout = '10min'"),
 }
 
 
@@ -110,7 +112,9 @@ def timeouts(rows: list[Any], limits: Limits) -> Finding:
     if not rows:
         return Finding(Grade.OK, "statements, lock waits and idle transactions end some day")
     names = ", ".join(row.name for row in rows)
-    return Finding(Grade.INFO, f"set nowhere: {names}", "\n".join(TIMEOUTS[row.name] for row in rows))
+    fix = "\n".join(TIMEOUTS[row.name] for row in rows)
+    undo = "\n".join(f"{ROLE} RESET {row.name};" for row in rows if ROLE in TIMEOUTS[row.name])
+    return Finding(Grade.INFO, f"set nowhere: {names}", fix, undo=undo)
 
 
 @check_of(
@@ -158,7 +162,7 @@ def planner(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     for row in rows:
         if row.other:
             text = f"random_page_cost is below seq_page_cost ({row.other}): no disk is faster at random"
-            fix = f"ALTER SYSTEM SET random_page_cost = {row.other};\n{RELOAD}"
+            fix = alter_system(f"random_page_cost = {row.other}")
             found.append(Finding(Grade.WARN, text, fix, row.name))
             continue
         whose, fix, undo = setting(row.name, "on", "off", row.role, row.database)

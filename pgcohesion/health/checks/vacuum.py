@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade, count, span
+from ..altering import alter_system
 from ..registry import Finding, Limits, check_of, most
 from .sessions import NEEDS, SEES_ALL
 
 LEAST_DEAD = 10_000
+GIB = 1024**3
 LEAST_UPDATES = 10_000
 SPACED = 90
 """A fillfactor that leaves room for updates; pages that were written before it was set have none yet."""
+MOST_COST = 10_000
+"""The highest vacuum_cost_limit there is."""
+PACE = """current_setting(CASE current_setting('autovacuum_vacuum_cost_limit') WHEN '-1' THEN 'vacuum_cost_limit'
+                                   ELSE 'autovacuum_vacuum_cost_limit' END)::int AS cost_limit,
+              current_setting(CASE current_setting('autovacuum_vacuum_cost_delay') WHEN '-1' THEN 'vacuum_cost_delay'
+                                   ELSE 'autovacuum_vacuum_cost_delay' END) <> '0' AS paced"""
 # Of users: what initdb makes has a lower oid. The functions spare the joins of pg_stat_user_tables.
 TABLES = "c.relkind IN ('r', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'"
 HOLDERS = """SELECT 'process ' || a.pid AS who, greatest(age(a.backend_xid), age(a.backend_xmin)) AS age,
@@ -44,9 +52,8 @@ def autovacuum_off(rows: list[Any], limits: Limits) -> Finding:
     if not rows:
         return Finding(Grade.OK, "autovacuum is on")
     names = ", ".join(row.name for row in rows)
-    fix = "".join(f"ALTER SYSTEM SET {row.name} = on;\n" for row in rows) + "SELECT pg_reload_conf();"
-    undo = "".join(f"ALTER SYSTEM SET {row.name} = off;\n" for row in rows) + "SELECT pg_reload_conf();"
-    return Finding(Grade.FAIL, f"off: {names}", fix, names, undo=undo)
+    fix = alter_system(*(f"{row.name} = on" for row in rows))
+    return Finding(Grade.FAIL, f"off: {names}", fix, names)
 
 
 @check_of(
@@ -172,10 +179,10 @@ TOLD = 0.20
 
 
 @check_of(
-    """SELECT count(*)::int AS busy, current_setting('autovacuum_max_workers')::int AS workers,
+    f"""SELECT count(*)::int AS busy, current_setting('autovacuum_max_workers')::int AS workers, {PACE},
               coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float AS age,
               (array_agg(query ORDER BY xact_start))[1] AS longest
-         FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'""",
+         FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'""",  # noqa: S608  (constants)
     warn=3600,
     fail=12 * 3600,
     cost="quick",
@@ -190,19 +197,29 @@ def busy_vacuum_workers(rows: list[Any], limits: Limits) -> Finding:
     (row,) = rows
     if row.busy < row.workers:
         return Finding(Grade.OK, f"{row.busy} of {count(row.workers, 'worker')} of autovacuum at work")
-    fix = "ALTER SYSTEM SET autovacuum_vacuum_cost_limit = 2000;\nSELECT pg_reload_conf();"
-    undo = "ALTER SYSTEM RESET autovacuum_vacuum_cost_limit;\nSELECT pg_reload_conf();"
     text = f"all {row.workers} workers are busy, the longest for {span(row.age)}: {row.longest}"
-    return limits.finding(row.age, text, fix=fix, undo=undo)
+    waits = (
+        "-- nothing holds them back but this:\nSELECT pid, wait_event_type, wait_event, query FROM pg_stat_activity\n"
+    )
+    return limits.finding(row.age, text, fix=_faster(row) or f"{waits} WHERE backend_type = 'autovacuum worker';")
+
+
+def _faster(row: Any) -> str:
+    """Return lines that let autovacuum work faster; none where its pace is not what holds it back."""
+    if not row.paced or row.cost_limit >= MOST_COST:
+        return ""
+    return alter_system(f"autovacuum_vacuum_cost_limit = {min(MOST_COST, max(2000, 2 * row.cost_limit))}")
 
 
 @check_of(
-    """SELECT p.relid::regclass::text AS name, p.pid, p.phase, p.index_vacuum_count AS passes,
+    f"""SELECT p.relid::regclass::text AS name, p.pid, p.phase, p.index_vacuum_count AS passes, {PACE},
+              pg_size_bytes(current_setting(CASE current_setting('autovacuum_work_mem') WHEN '-1'
+                                            THEN 'maintenance_work_mem' ELSE 'autovacuum_work_mem' END)) AS memory,
               p.heap_blks_scanned::float / greatest(p.heap_blks_total, 1) AS done,
               extract(epoch FROM clock_timestamp() - a.xact_start)::float AS age,
               a.backend_type = 'autovacuum worker' AS auto
          FROM pg_stat_progress_vacuum p JOIN pg_stat_activity a USING (pid)
-        WHERE p.datname = current_database() AND a.xact_start IS NOT NULL ORDER BY age DESC""",
+        WHERE p.datname = current_database() AND a.xact_start IS NOT NULL ORDER BY age DESC""",  # noqa: S608  (constants)
     scope="database",
     warn=6 * 3600,
     fail=24 * 3600,
@@ -220,20 +237,15 @@ def long_vacuums(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         again = f", {row.passes} times through its indexes" if row.passes > 1 else ""
         who = "autovacuum" if row.auto else f"process {row.pid}"
         text = f"{who} has worked on {row.name} for {span(row.age)}: {row.phase}, {row.done:.0%} read{again}"
-        fix, undo = _faster(row)
-        found.append(limits.finding(row.age, text, fix=fix, object=row.name, undo=undo))
+        found.append(limits.finding(row.age, text, fix=_hurry(row), object=row.name))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(Grade.OK, "no vacuum runs for long")
 
 
-def _faster(row: Any) -> tuple[str, str]:
-    if not row.auto:
-        return (
-            f"-- what it waits for:\nSELECT wait_event_type, wait_event FROM pg_stat_activity WHERE pid = {row.pid};",
-            "",
-        )
-    name, value = ("autovacuum_work_mem", "'1GB'") if row.passes > 1 else ("autovacuum_vacuum_cost_limit", "2000")
-    reload = "SELECT pg_reload_conf();"
-    return f"ALTER SYSTEM SET {name} = {value};\n{reload}", f"ALTER SYSTEM RESET {name};\n{reload}"
+def _hurry(row: Any) -> str:
+    if row.auto and row.passes > 1 and row.memory < GIB:
+        return "-- for its next run\n" + alter_system(f"autovacuum_work_mem = '{min(GIB, 4 * row.memory) // 1024}kB'")
+    waits = f"-- what it waits for:\nSELECT wait_event_type, wait_event FROM pg_stat_activity WHERE pid = {row.pid};"
+    return (row.auto and _faster(row)) or waits
 
 
 def _updates(newpage: str) -> str:
@@ -283,5 +295,6 @@ def _cold(limits: Limits, row: Any, share: float, text: str, *, indexed: bool) -
         f"SET lock_timeout = '2s';\nALTER TABLE {row.name} SET (fillfactor = 85);"
         "  -- for pages written from now on; an index on a column that changes prevents HOT, too"
     )
-    undo = f"ALTER TABLE {row.name} RESET (fillfactor);"
+    before = f"SET (fillfactor = {row.fillfactor})" if row.fillfactor < 100 else "RESET (fillfactor)"
+    undo = f"ALTER TABLE {row.name} {before};"
     return limits.finding(share, f"{text}: no room in their pages", fix=fix, object=row.name, undo=undo)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade, count, size, span
+from ..altering import alter_system
 from ..registry import YOUNG, Finding, Limits, check_of, most
 from .sessions import remark
 
@@ -63,8 +64,8 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
     if row.standby and row.mode == "on":
         return Finding(Grade.OK, "a standby archives nothing while it is one")
     if not row.library and row.command in ("", "(disabled)"):
-        fix = "-- then SELECT pg_reload_conf(); with pgBackRest, for one:\n"
-        fix += "ALTER SYSTEM SET archive_command = 'pgbackrest --stanza=main archive-push %p';"
+        fix = "-- with pgBackRest, for one:\n"
+        fix += alter_system("archive_command = 'pgbackrest --stanza=main archive-push %p'")
         return Finding(
             Grade.FAIL, "archive_mode is on and archive_command is empty: WAL only piles up", fix, "archive_command"
         )
@@ -83,7 +84,9 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
 
 @check_of(
     """SELECT slot_name AS name, quote_literal(slot_name) AS literal, wal_status AS status, active,
-              to_jsonb(s) ->> 'invalidation_reason' AS reason
+              to_jsonb(s) ->> 'invalidation_reason' AS reason,
+              current_setting('max_slot_wal_keep_size') AS allowed,
+              2 * (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS twice
          FROM pg_replication_slots s
         WHERE wal_status IN ('unreserved', 'lost') AND (to_jsonb(s) ->> 'synced') IS DISTINCT FROM 'true'
         ORDER BY wal_status, slot_name""",
@@ -105,9 +108,8 @@ def lost_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             found.append(Finding(Grade.FAIL, text, fix, row.name))
         else:
             text = f"slot {row.name} loses its WAL at one of the next checkpoints"
-            fix = (
-                "-- as much as the disk holds\n"
-                "ALTER SYSTEM SET max_slot_wal_keep_size = '100GB';\nSELECT pg_reload_conf();"
+            fix = f"-- now {row.allowed}; as much as the disk holds\n" + alter_system(
+                f"max_slot_wal_keep_size = '{row.twice}MB'"
             )
             found.append(Finding(Grade.WARN, text, fix, row.name))
     return most(found) or Finding(Grade.OK, "every slot has its WAL")
@@ -195,7 +197,7 @@ def wal_size(rows: list[Any], limits: Limits) -> Finding:
     """
     (row,) = rows
     raised = f"{-(-row.bytes * 2 // 1024**2):.0f}MB"
-    fix = f"-- when the disk has it\nALTER SYSTEM SET max_wal_size = '{raised}';\nSELECT pg_reload_conf();"
+    fix = "-- when the disk has it\n" + alter_system(f"max_wal_size = '{raised}'")
     why = "checkpoints cannot follow"
     if row.failing:
         why, fix = "archiving fails", "SELECT * FROM pg_stat_archiver;  -- run archive_command by hand to see its error"
@@ -238,7 +240,7 @@ def requested_checkpoints(rows: list[Any], limits: Limits) -> Finding:
         return Finding(Grade.OK, f"{count(int(row.requested), 'checkpoint')} before their time in {span(row.age)}")
     share = row.requested / total
     raised = f"{row.bytes * 2 / 1024**2:.0f}MB"
-    fix = f"-- now {row.limit}\nALTER SYSTEM SET max_wal_size = '{raised}';\nSELECT pg_reload_conf();"
+    fix = f"-- now {row.limit}\n" + alter_system(f"max_wal_size = '{raised}'")
     return limits.finding(
         share, f"{share:.0%} of {total:.0f} checkpoints in {span(row.age)} came before their time", fix=fix
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pgcohesion.health.registry import Finding
 
 from .sessions import busy, number
-from .stage import Fault, Lookalike, Stage, wait_for
+from .stage import Fault, Lookalike, Stage, standing, wait_for
 
 TABLE = 'public."o ""dd\'s"'
 BLOCKED = ("health.limits.blocked_sessions.warn=0.01",)
@@ -94,7 +94,14 @@ FAULTS = [
         sets=QUEUED,
         mend=spare_the_reader,
     ),
-    Fault("locks that run out", "lock_capacity", many, sets=("health.limits.lock_capacity.warn=0.1",), mend=release),
+    Fault(
+        "locks that run out",
+        "lock_capacity",
+        many,
+        sets=("health.limits.lock_capacity.warn=0.1",),
+        mend=release,
+        back=standing("max_locks_per_transaction", None),
+    ),
 ]
 LOOKALIKES = [
     Lookalike("a session in the middle of a queue", "blocked_sessions", middle_of_a_queue, BLOCKED),

@@ -10,7 +10,7 @@ from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
 
 from .sessions import busy
-from .stage import Fault, Lookalike, Stage, wait_for
+from .stage import Fault, Lookalike, Stage, standing, wait_for
 
 FLUSH = "SELECT pg_stat_force_next_flush()"
 
@@ -102,12 +102,26 @@ def forget(stage: Stage, finding: Finding) -> None:
 
 MANY = ("health.limits.rollbacks.warn=0.1", "health.limits.rollbacks.fail=0.3")
 FAULTS = [
-    Fault("a deadlock", "deadlocks", deadlocked, mend=forget),
-    Fault("transactions that fail", "rollbacks", failing, grade=Grade.FAIL, mend=forget, sets=MANY),
-    Fault("a sort that spills", "temp_files", spilling, mend=forget),
-    Fault("a cache that does not hold what is read", "cache_misses", reading, mend=forget),
+    Fault("a deadlock", "deadlocks", deadlocked, mend=forget, back=standing("log_lock_waits", None)),
+    Fault(
+        "transactions that fail",
+        "rollbacks",
+        failing,
+        grade=Grade.FAIL,
+        mend=forget,
+        sets=MANY,
+        back=standing("log_min_error_statement", None),
+    ),
+    Fault("a sort that spills", "temp_files", spilling, mend=forget, back=standing("log_temp_files", None)),
+    Fault(
+        "a cache that does not hold what is read",
+        "cache_misses",
+        reading,
+        mend=forget,
+        back=standing("shared_buffers", None),
+    ),
     Fault("a disk that takes long", "slow_reads", reading, mend=forget, sets=("health.limits.slow_reads.warn=0.0001",)),
-    Fault("sessions that were killed", "lost_sessions", killed, mend=forget),
+    Fault("sessions that were killed", "lost_sessions", killed, mend=forget, back=standing("log_disconnections", None)),
     Fault(
         "sessions that come and go",
         "connection_churn",

@@ -54,6 +54,11 @@ def forgotten_slot(stage: Stage) -> None:
     write(stage, 4)
 
 
+def slot_again(stage: Stage) -> bool:
+    """Say whether the slot is there; the WAL that it had kept is gone for ever."""
+    return bool(stage.db.execute("SELECT FROM pg_replication_slots WHERE slot_name = 'for_gotten'").fetchall())
+
+
 def new_slot(stage: Stage) -> str:
     write(stage, 1)
     stage.sql("SELECT pg_create_physical_replication_slot('just_made', true)")
@@ -87,7 +92,7 @@ FAULTS = [
         Grade.FAIL,
     ),
     Fault("a setting that waits for a restart", "pending_restart", waiting, "max_worker_processes"),
-    Fault("a slot that was forgotten", "inactive_slots", forgotten_slot, "for_gotten"),
+    Fault("a slot that was forgotten", "inactive_slots", forgotten_slot, "for_gotten", back=slot_again),
     Fault("a database that is half dropped", "broken_databases", half_dropped, "o dd; --", grade=Grade.FAIL),
 ]
 LOOKALIKES = [

@@ -75,8 +75,9 @@ class Stage:
 class Fault(NamedTuple):
     """*seed* makes it; then *check* must find *about* (a name, or what the seed returns), and its fix must mend it.
 
-    *sets* are ``--set`` options, for limits that a test cannot reach. *mend* is for a fix that is no SQL,
-    *least* the first major version that knows the trouble.
+    *sets* are ``--set`` options, for limits that a test cannot reach. *mend* is for a fix that is no SQL, *back* says
+    whether its undo has brought the object back where the trouble cannot come back with it. *least* is the first major
+    version that knows the trouble.
     """
 
     name: str
@@ -86,7 +87,14 @@ class Fault(NamedTuple):
     sets: Sequence[str] = ()
     grade: Grade = Grade.WARN
     mend: Callable[[Stage, Finding], object] | None = None
+    back: Callable[[Stage], object] | None = None
     least: int = 14
+
+
+def standing(name: str, value: str | None) -> Callable[[Stage], object]:
+    """Return a question: whether this is what ALTER SYSTEM has written for a setting (None: nothing)."""
+    of = """SELECT setting FROM pg_file_settings WHERE name = %s AND sourcefile LIKE '%%/postgresql.auto.conf'"""
+    return lambda stage: [row[0] for row in stage.db.execute(of, [name])] == ([] if value is None else [value])
 
 
 class Lookalike(NamedTuple):

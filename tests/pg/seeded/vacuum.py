@@ -6,7 +6,7 @@ from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
 
 from .sessions import SNAPSHOT
-from .stage import Fault, Lookalike, Stage, wait_for
+from .stage import Fault, Lookalike, Stage, standing, wait_for
 
 OFF = "WITH (autovacuum_enabled = off)"
 FLUSH = "SELECT pg_stat_force_next_flush()"
@@ -205,7 +205,16 @@ FAULTS = [
     Fault("a vacuum that its table wants early", "overdue_vacuums", overdue_by_its_own_point, TABLE),
     Fault("a vacuum that a large table wants early", "overdue_vacuums", overdue_by_the_most, TABLE, least=18),
     Fault("a vacuum that takes for ever", "long_vacuums", slowly_vacuumed, TABLE, (NOW,), mend=end_vacuum),
-    Fault("no worker to spare", "busy_vacuum_workers", all_workers_busy, "", sets=BUSY, mend=more_speed, least=18),
+    Fault(
+        "no worker to spare",
+        "busy_vacuum_workers",
+        all_workers_busy,
+        "",
+        sets=BUSY,
+        mend=more_speed,
+        back=standing("autovacuum_vacuum_cost_limit", "1"),
+        least=18,
+    ),
     Fault("updates that leave their pages", "hot_updates", cold_updates, TABLE),
     indexed_updates(),
 ]

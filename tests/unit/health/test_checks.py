@@ -51,6 +51,31 @@ LOGICAL = {
 }
 
 
+AUTO = {"name": "t", "pid": 7, "phase": "scanning heap", "done": 0.5, "age": 86400.0, "auto": True}
+BUSY = {"busy": 3, "workers": 3, "age": 86400.0, "longest": "autovacuum: VACUUM t"}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "fix"),
+    [
+        ("busy_vacuum_workers", {**BUSY, "cost_limit": 200, "paced": True}, "cost_limit = 2000;"),
+        ("busy_vacuum_workers", {**BUSY, "cost_limit": 3000, "paced": True}, "cost_limit = 6000;"),
+        ("busy_vacuum_workers", {**BUSY, "cost_limit": 10_000, "paced": True}, "wait_event"),
+        ("busy_vacuum_workers", {**BUSY, "cost_limit": 200, "paced": False}, "wait_event"),
+        ("long_vacuums", {**AUTO, "passes": 2, "memory": 64 << 20}, "autovacuum_work_mem = '262144kB';"),
+        (
+            "long_vacuums",
+            {**AUTO, "passes": 2, "memory": 1 << 30, "paced": True, "cost_limit": 1},
+            "cost_limit = 2000;",
+        ),
+        ("long_vacuums", {**AUTO, "passes": 0, "memory": 1, "paced": False, "cost_limit": 1}, "wait_event"),
+        ("long_vacuums", {**AUTO, "auto": False, "passes": 2, "memory": 1}, "pid = 7;"),
+    ],
+)
+def test_a_fix_makes_vacuum_faster_than_it_is(name: str, row: dict[str, Any], fix: str) -> None:
+    assert fix in judge(CHECKS[name], [row])[0].fix
+
+
 def test_fixes_quote_names() -> None:
     assert judge(CHECKS["superusers"], [{"name": 'o"dd'}])[0].fix == 'ALTER ROLE "o""dd" NOSUPERUSER;'
     assert 'ROLE "o dd" IN DATABASE "d"' in judge(CHECKS["durability"], [ROLES])[0].fix

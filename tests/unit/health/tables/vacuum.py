@@ -11,8 +11,10 @@ FREE = {"who": None, "held": None, "held_for": None}
 HELD = {"who": "process 7", "held": 5_000_000, "held_for": 600.0}
 DEAD = {"name": "t", "dead": 20_000, "share": 0.1, **FREE}
 OVERDUE = {"name": "t", "dead": 5000, "live": 100, "due": 1000.0, "ratio": 5.0, "age": None, **FREE}
-WORKERS = {"busy": 3, "workers": 3, "age": 60.0, "longest": "autovacuum: VACUUM t"}
-LONG = {"name": "t", "pid": 7, "phase": "scanning heap", "passes": 0, "done": 0.5, "age": 60.0, "auto": True}
+PACE = {"cost_limit": 200, "paced": True}
+WORKERS = {"busy": 3, "workers": 3, "age": 60.0, "longest": "autovacuum: VACUUM t", **PACE}
+MEMORY = {"memory": 64 << 20, **PACE}
+LONG = {**MEMORY, "name": "t", "pid": 7, "phase": "scanning heap", "passes": 0, "done": 0.5, "age": 60.0, "auto": True}
 HOT = {
     "name": "t",
     "updates": 100_000.0,

@@ -1,0 +1,36 @@
+"""Fixes that change settings of the server, and their undo: what ALTER SYSTEM had written there before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from .registry import Finding
+
+RELOAD = "SELECT pg_reload_conf();"
+SET = re.compile(r"^ALTER SYSTEM SET ([a-z_.]+)", re.MULTILINE)
+# Who may not see the file that a value stands in gets the value itself. One that waits for a restart is not known: the
+# file has another one than the server.
+WRITTEN = """(SELECT json_object_agg(name, CASE WHEN NOT pending_restart THEN quote_literal(reset_val) END)
+    FROM pg_settings
+   WHERE pending_restart
+      OR (source <> 'default' AND coalesce(sourcefile LIKE '%/postgresql.auto.conf', true))) AS written"""
+
+
+def alter_system(*settings: str) -> str:
+    """Return the lines that change settings (``name = value``) that a reload takes up."""
+    return "\n".join([*(f"ALTER SYSTEM SET {setting};" for setting in settings), RELOAD])
+
+
+def undoable(finding: Finding, written: Mapping[str, str | None] | None) -> Finding:
+    """Add the settings that the fix of *finding* changes to its undo; *written* are those of its server."""
+    names = dict.fromkeys(SET.findall(finding.fix))
+    if not names or written is None or any(name in written and written[name] is None for name in names):
+        return finding
+    lines = [finding.undo] if finding.undo else []
+    lines += [
+        f"ALTER SYSTEM {f'SET {name} = {written[name]}' if name in written else f'RESET {name}'};" for name in names
+    ]
+    return replace(finding, undo="\n".join([*lines, RELOAD] if RELOAD in finding.fix else lines))
