@@ -127,17 +127,19 @@ class Report(Answer, frozen=True):
 
 
 def _together(results: Iterable[Finding]) -> Iterable[Finding]:
-    """Return the findings with what could not be asked in several databases said once."""
-    skipped: dict[tuple[str, str, str], Finding] = {}
+    """Return the findings with what could not be asked said once: of several databases, of several checks."""
+    once: dict[tuple[str, str, str], Finding] = {}
     for finding in results:
-        if finding.grade is not Grade.SKIPPED:
+        skipped = finding.grade is Grade.SKIPPED
+        if not skipped and (finding.grade is not Grade.UNKNOWN or finding.kind == YOUNG):
             yield finding
             continue
-        key = (finding.check, finding.host, finding.text)
-        before = skipped.get(key)
-        names = f"{before.database}, {finding.database}" if before else finding.database
-        skipped[key] = replace(finding, database=names)
-    yield from skipped.values()
+        key = (finding.check if skipped else "", finding.host, finding.text)
+        before = once.get(key, finding)
+        names = dict.fromkeys((before.database, finding.database))
+        checks = dict.fromkeys((*before.check.split(", "), finding.check))
+        once[key] = replace(finding, database=", ".join(filter(None, names)), check=", ".join(checks))
+    yield from once.values()
 
 
 def _text(finding: Finding | Known, state: str = "") -> str:

@@ -280,7 +280,7 @@ class Look:
 
 def _unknown(checks: Sequence[Check], host: str) -> Fallback:
     def unknown(error: CohesionError) -> Iterator[Finding]:
-        words = f"{error.what}: {error.why}" if error.why else error.what
+        words = " ".join((f"{error.what}: {error.why}" if error.why else error.what).split())
         for check in checks:
             yield _of(check, Finding(Grade.UNKNOWN, words, error.fix), "", host)
 

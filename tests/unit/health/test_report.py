@@ -18,6 +18,13 @@ def test_what_cannot_be_asked_in_several_databases_is_said_once() -> None:
     assert lines(*skipped, other) == ["c: a, b: needs x", "c: d: needs y"]
 
 
+def test_what_cannot_be_asked_for_one_reason_is_said_once() -> None:
+    names = ("a", "b", "c")
+    assert lines(*(Finding(Grade.UNKNOWN, "it does not answer", check=name) for name in names)) == [
+        "a, b, c: it does not answer"
+    ]
+
+
 def test_a_note_is_shown_when_it_is_on_its_way_to_a_limit() -> None:
     hidden = Finding(Grade.INFO, "it is so", check="c")
     coming = Finding(Grade.INFO, "it waits for 5 s", check="c", value=5, threshold=10)
