@@ -13,8 +13,8 @@ from ..registry import Finding, Limits, probe
 def availability(rows: list[Any], limits: Limits) -> Finding:
     """Whether the server answers, in what time (limits in seconds), and takes writes where it should.
 
-    Who cannot be asked is refused, connect_timeout, query_timeout, authentication, not_accepting, slots_exhausted or
-    lost: each calls for other work.
+    While it does not, whatever uses it stands still. How it fails calls for other work each time: refused,
+    connect_timeout, query_timeout, authentication, not_accepting, slots_exhausted, lost, read_only.
     """
     (row,) = rows
     if row.kind:
