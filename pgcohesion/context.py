@@ -182,7 +182,7 @@ class Context:
             raise ConfigError("there is no URL to look at", why="health.url has no value yet", fix=f"set {config.url}")
         parameters = parse(value.reveal())
         database = parameters.pop("dbname", self.config.main_database)
-        return Database(lambda: parameters, database, f"pgcohesion {self.task}".strip())
+        return Database(lambda: parameters, database, f"pgcohesion {self.task}".strip(), pooled=True)
 
     @property
     def only_looked_at(self) -> bool:

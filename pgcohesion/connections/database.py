@@ -35,7 +35,7 @@ class Database:
 
     *parameters* are libpq's (without ``dbname``); *default* is the database that calls without one mean;
     *complaint* tells what a host on the way said last; *role* is who calls without one are; *search_path* is the
-    sessions', whoever set another.
+    sessions', whoever set another. *pooled*: a pooler may stand there, whose sessions keep no prepared statements.
     """
 
     def __init__(
@@ -46,9 +46,11 @@ class Database:
         complaint: Callable[[], str] = lambda: "",
         role: str | None = None,
         search_path: str = "",
+        *,
+        pooled: bool = False,
     ) -> None:
         self._parameters, self.default, self._complaint, self._role = parameters, default, complaint, role
-        self._search_path = search_path
+        self._search_path, self._pooled = search_path, pooled
         self._application_name = application_name
         self._open: dict[tuple[str, str | None], Connection] = {}
         self._deadline: float | None = None
@@ -59,8 +61,15 @@ class Database:
 
         The owner of a database may set one for whoever connects to it, in which functions of his own come first.
         """
-        path = search_path or self._search_path
-        return Database(self._parameters, self.default, self._application_name, self._complaint, self._role, path)
+        return Database(
+            self._parameters,
+            self.default,
+            self._application_name,
+            self._complaint,
+            self._role,
+            search_path or self._search_path,
+            pooled=self._pooled,
+        )
 
     def as_role(self, role: str | None) -> Database:
         """Return connections of their own to the same server, as another role."""
@@ -106,6 +115,8 @@ class Database:
                 **parameters, dbname=database, autocommit=True, row_factory=namedtuple_row
             )
             self._limit(connection)
+            if self._pooled:
+                connection.prepare_threshold = None
             if role is not None:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
             if self._search_path:

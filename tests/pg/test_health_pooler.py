@@ -172,3 +172,37 @@ def test_pools_that_may_open_more_than_the_server_has(pooler: Pooler) -> None:
     assert ("pooler_clients", Grade.WARN, f"127.0.0.1:{pooler.port}") in pooler.found()
     for client in clients:
         client.close()
+
+
+LEFT = """SELECT name FROM pg_settings WHERE source = 'session'
+   AND name NOT IN ('application_name', 'client_encoding', 'DateStyle', 'TimeZone', 'standard_conforming_strings')
+ UNION ALL SELECT name FROM pg_prepared_statements
+ UNION ALL SELECT current_user WHERE current_user <> session_user"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "--fail-on=never"),
+        ("check", "--fail-on=never", "--profile=deep"),
+        ("watch", "--interval=0.5", "--count=8"),
+        ("queries", "--sample=1"),
+        ("indexes",),
+        ("selftest",),
+        ("report",),
+        ("heal",),
+    ],
+    ids=" ".join,
+)
+def test_who_looks_through_it_leaves_nothing_in_the_sessions_of_others(pooler: Pooler, words: tuple[str, ...]) -> None:
+    file = pooler.project.write(
+        "environments/pooled.toml", '[health]\nurl = { env = "POOLED" }\ndatabases = ["chanuka"]\n'
+    )
+    url = f"postgresql://{APP}@127.0.0.1:{pooler.port}/chanuka"
+    done = pooler.project.inv(f"health.{words[0]}", "--env=pooled", *words[1:], env={"POOLED": url})
+    file.unlink()
+    assert done.returncode == 0, done.stderr
+    with pooler.client() as first, pooler.client() as second:  # each has one of the two sessions of the server
+        first.execute("BEGIN")
+        assert first.execute(LEFT).fetchall() == []
+        assert second.execute(LEFT).fetchall() == []

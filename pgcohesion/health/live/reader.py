@@ -138,8 +138,6 @@ class Reader:
             connection = db.connection("postgres")
         if connection is not self._connection:
             prepare(connection)
-            if self.ctx.config.health.url is not None:  # who knows which pooler stands there
-                connection.prepare_threshold = None
             self._connection = connection
             self._top, self._refused = _Tops(), {}
         return connection

@@ -8,30 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CohesionError
 from ...server import State
-from ..asking import PATH
+from ..asking import BEGIN, LIMITS, PATH
 
 if TYPE_CHECKING:
     from ...connections import Database
     from ...context import Context
 
-CAREFUL = """
-SELECT set_config('lock_timeout', '200ms', false) AS lock,
-       set_config('default_transaction_read_only', 'on', false) AS read_only
-"""
-
 
 @contextmanager
 def beside(ctx: Context, database: str = "") -> Iterator[Database]:
-    """Give a session of its own to ask the server in: others may be at work. Nothing there waits for a lock.
+    """Give a read-only transaction of its own to ask the server in: others may be at work. It waits for no lock.
 
-    Raises CohesionError where the server does not answer.
+    Nothing of it stays: behind a pooler the next transaction of that session is an application's. Raises CohesionError
+    where the server does not answer.
     """
-    db = ctx.watched.another(PATH)
+    db, seconds = ctx.watched.another(), ctx.config.health.timeout / 2
     db.default = database or db.default
     try:
-        with db.within(ctx.config.health.timeout / 2):
-            db.execute(CAREFUL)
+        with db.within(seconds):
+            db.execute(BEGIN)
+            db.execute(LIMITS, (f"{round(seconds * 1000)}ms", PATH))
             yield db
+            db.execute("COMMIT")
     finally:
         db.close()
 
