@@ -14,6 +14,7 @@ from ..view import Answer, Grade, Line, Table, View, count
 from .asking import EXTENSIONS, PATH, ask
 from .changes import SEVERITY
 from .registry import Check, Limits
+from .running import with_host
 from .windows import windowed
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _tried(ctx: Context, connection: psycopg.Connection[Any], check: Check, quer
     seconds = time.monotonic() - started
     if isinstance(rows, psycopg.Error):
         return Tried(check.id, check.area, seconds, 0, problem=str(rows.diag.message_primary or rows))
-    return _judged(check, rows, seconds)
+    return _judged(check, with_host(rows, "") if check.across else rows, seconds)
 
 
 def _judged(check: Check, rows: Sequence[Any], seconds: float) -> Tried:

@@ -119,7 +119,8 @@ class Check(Struct, frozen=True, kw_only=True):
     read much. *counters* grow for ever and are judged over a window, row by row (*key* tells rows apart); *full* is the
     value at which something is used up, for forecasts. *extended* is an extension and the query that is asked in place
     of the other where it is installed, ``{schema}`` being where. *everywhere*: what it finds must be true on every
-    node, also on replicas. *external*: it was not shipped with pgcohesion. *examples* are rows and the worst grade
+    node, also on replicas. *across*: the rows of all servers are judged together, each with its ``host`` ("" is the
+    primary). *external*: it was not shipped with pgcohesion. *examples* are rows and the worst grade
     that they must get.
     """
 
@@ -144,6 +145,7 @@ class Check(Struct, frozen=True, kw_only=True):
     key: str = ""
     external: bool = False
     everywhere: bool = False
+    across: bool = False
     examples: tuple[tuple[Any, str], ...] = ()
 
     @property
@@ -174,6 +176,7 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
     counters: tuple[str, ...] = (),
     key: str = "",
     everywhere: bool = False,
+    across: bool = False,
     examples: Sequence[tuple[Any, str]] = (),
 ) -> Callable[[Evaluate], Check]:
     """Register a function as a check: its name is the id, its docstring's first line the title, the rest *why*.
@@ -198,6 +201,7 @@ def check_of(  # noqa: PLR0913  (what is true of a check, by name)
         counters=counters,
         key=key,
         everywhere=everywhere,
+        across=across,
         examples=tuple(examples),
     )
 
@@ -251,4 +255,4 @@ def findings(check: Check, rows: list[Any], limits: Limits, database: str = "", 
     except Exception as error:  # noqa: BLE001  (one check's mistake must not lose what the others found)
         result = Finding(Grade.UNKNOWN, f"{UNDECIDED}: {type(error).__name__}: {error}")
     for finding in result if isinstance(result, list) else [result]:
-        yield replace(finding, check=check.id, database=database, host=host, why=check.reason)
+        yield replace(finding, check=check.id, database=database, host=host or finding.host, why=check.reason)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import SimpleNamespace
@@ -56,6 +57,8 @@ class Look:
         self.samples: dict[Place, dict[str, Any]] = {}
         self._done: SimpleQueue[tuple[int, Iterable[Finding] | BaseException]] = SimpleQueue()
         self._open: dict[int, Fallback] = {}
+        self._several = False
+        self._across: dict[str, list[Any]] = {}
         self._written: dict[str, Mapping[str, str | None]] = {}
         self._started = 0
 
@@ -63,6 +66,7 @@ class Look:
         """Yield what is found, as it comes. Raises ConfigError where there is no server to ask yet."""
         primary = self.ctx.host
         hosts = list(self.ctx.config.hosts) or [primary]
+        self._several = len(hosts) > 1
         for name in hosts:
             at = self.ctx.on(name)
             shown = "" if name == primary else name
@@ -72,7 +76,7 @@ class Look:
         others = [name for name in hosts if name != primary]
         # What programs read from, and no host says how to ask as its superuser.
         unasked = self.ctx.config.application.replicas[len(others) :]
-        for one in agreed(self._results(), everywhere, [*others, *unasked]):
+        for one in agreed(chain(self._results(), self._compared()), everywhere, [*others, *unasked]):
             yield undoable(one, self._written.get(one.host))
 
     # --- the crew ---------------------------------------------------------------------------------------------
@@ -106,6 +110,12 @@ class Look:
             else:
                 yield from result
 
+    def _compared(self) -> Iterator[Finding]:
+        """Yield what the servers' rows together tell, once each has answered or is known not to."""
+        for check in self.checks:
+            if check.id in self._across:
+                yield from findings(check, self._across[check.id], self._limits(check))
+
     # --- a server ---------------------------------------------------------------------------------------------
 
     def _server(self, ctx: Context, host: str) -> Iterator[Finding]:
@@ -125,6 +135,7 @@ class Look:
                 raise
             main, connection = "postgres", db.connection("postgres")
         cluster = [one for one in self.checks if one.scope == "cluster" and one.query]
+        cluster = [one for one in cluster if self._several or not one.across]
         inside = [one for one in self.checks if one.scope == "database" and (one.everywhere or not host)]
         answers = self._asked(connection, [SERVER, *self._guards(connection, [*cluster, *inside])])
         server = answers[0]
@@ -254,6 +265,9 @@ class Look:
                 return [_of(check, Finding(Grade.SKIPPED, f"needs a GRANT: {words}"), database, host)]
             return [_of(check, Finding(Grade.UNKNOWN, words), database, host)]
         rows: list[Any] = answer
+        if check.across:
+            self._across.setdefault(check.id, []).extend(with_host(rows, host))
+            return ()
         if check.counters:
             place = (host, database, check.id)
             at, before = self.earlier.get(place, (None, {}))
@@ -276,6 +290,11 @@ class Look:
         if facts is not None:
             for check in checks:
                 yield from findings(check, facts, self._limits(check), "", host)
+
+
+def with_host(rows: Iterable[Any], host: str) -> list[Any]:
+    """Return rows that know which server they are of."""
+    return [SimpleNamespace(**row._asdict(), host=host) for row in rows]
 
 
 def _unknown(checks: Sequence[Check], host: str) -> Fallback:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...view import Grade, size, span
+from ...view import Grade, count, size, span
 from ..altering import RELOAD, alter_system
 from ..registry import YOUNG, Finding, Limits, check_of, most
 from .server import setting
@@ -168,6 +168,60 @@ def planner(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         whose, fix, undo = setting(row.name, "on", "off", row.role, row.database)
         found.append(Finding(Grade.WARN, f"{row.name} is off{whose}", fix, row.name, undo=undo))
     return most(found) or Finding(Grade.OK, "no way of planning is switched off")
+
+
+# As many as the primary has, or more: https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-ADMIN
+ENOUGH = (
+    "max_connections",
+    "max_locks_per_transaction",
+    "max_prepared_transactions",
+    "max_wal_senders",
+    "max_worker_processes",
+)
+OWN = (
+    "^(port|cluster_name|restore_command|(log|primary|recovery|unix_socket)_.*|.*_(file|addresses)|.*_(dir|standby).*)$"
+)
+
+
+@check_of(
+    f"""SELECT name, setting, setting || coalesce(' ' || unit, '') AS shown, context = 'postmaster' AS restart,
+              pg_is_in_recovery() AS standby
+         FROM pg_settings
+        WHERE name !~ '{OWN}' AND context <> 'internal'
+          AND source NOT IN ('session', 'client', 'override', 'user', 'database', 'database user')
+        ORDER BY name""",  # noqa: S608  (constants)
+    cost="quick",
+    across=True,
+)
+def settings_differ(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Settings that are not the same on every server of the environment.
+
+    After a failover the application meets another server. A standby that has room for fewer connections or locks than
+    its primary stops replaying when the primary needs them.
+    """
+    servers: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        servers.setdefault(row.host, {})[row.name] = row
+    if "" not in servers:
+        return Finding(Grade.UNKNOWN, "the primary did not answer")
+    ours = servers.pop("")
+    found = [
+        _differs(row, ours[row.name].setting, ours[row.name].shown)
+        for theirs in servers.values()
+        for row in theirs.values()
+        if row.name in ours and row.setting != ours[row.name].setting
+    ]
+    return most(found) or Finding(Grade.OK, f"{count(len(servers), 'other server')} with the same settings")
+
+
+def _differs(theirs: Any, wanted: str, shown: str) -> Finding:
+    text = f"{theirs.name} is {theirs.shown} there and {shown} on the primary"
+    quoted = wanted.replace("'", "''")
+    change = f"{theirs.name} = '{quoted}'"
+    fix = f"ALTER SYSTEM SET {change};  -- and restart" if theirs.restart else alter_system(change)
+    if theirs.standby and theirs.name in ENOUGH and int(theirs.setting) < int(wanted):
+        return Finding(Grade.WARN, f"{text}: replay stops when they are needed", fix, theirs.name, host=theirs.host)
+    return Finding(Grade.INFO, text, fix, theirs.name, host=theirs.host)
 
 
 @check_of(

@@ -12,6 +12,8 @@ NOW = 1795392000.0  # 2026-11-23
 SLOT = {"name": "it's", "quoted": "'it''s'", "kind": "physical", "plugin": "", "database": "", "age": None}
 SETTING = {"good": "on", "role": "", "database": ""}
 NEWLY = {"name": "work_mem = 1 kB", "present": 1.0, "seconds": 0.0}
+HERE = {"name": "max_connections", "setting": "200", "shown": "200", "restart": True, "standby": False, "host": ""}
+THERE = {**HERE, "standby": True, "host": "db2"}
 ARCHIVE = {
     "mode": "on",
     "failing": False,
@@ -69,6 +71,11 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("planner", [], OK, ""),
     ("planner", [{**SETTING, "name": "enable_indexscan", "other": ""}], WARN, "enable_indexscan"),
     ("planner", [{**SETTING, "name": "random_page_cost", "other": "4"}], WARN, "random_page_cost"),
+    ("settings_differ", [HERE, THERE], OK, ""),
+    ("settings_differ", [HERE, {**THERE, "setting": "90"}], WARN, "max_connections"),
+    ("settings_differ", [HERE, {**THERE, "setting": "90", "standby": False}], INFO, "max_connections"),
+    ("settings_differ", [HERE, {**THERE, "setting": "300"}], INFO, "max_connections"),
+    ("settings_differ", [THERE], UNKNOWN, ""),
     ("settings_changed", [{"name": "work_mem = 4096 kB", "present": 1.0, "seconds": 0.0}], UNKNOWN, ""),
     ("settings_changed", [{"name": "work_mem = 4096 kB", "present": 0.0, "seconds": 60.0}], OK, ""),
     ("settings_changed", [{"name": "fsync = on", "present": 0.0, "seconds": 60.0}, NEWLY], INFO, "work_mem"),
