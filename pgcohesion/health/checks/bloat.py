@@ -28,13 +28,13 @@ CHUNK = "'{{4,4,0,4},{4,4,0,4},{-1,4,0,2000}}'::float[]"
               coalesce((SELECT option_value::float FROM pg_options_to_table(c.reloptions)
                          WHERE option_name = 'fillfactor'), 100) AS fillfactor,
               has_table_privilege(c.oid, 'SELECT') AS readable
-         FROM pg_class c
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         CROSS JOIN (SELECT current_setting('block_size')::float AS page) p
          LEFT JOIN pg_class o ON o.reltoastrelid = c.oid
          LEFT JOIN LATERAL (
               SELECT array_agg({COLUMN} ORDER BY a.attnum) AS columns
                 FROM pg_attribute a
-                LEFT JOIN pg_stats s ON s.schemaname = c.relnamespace::regnamespace::text AND s.tablename = c.relname
+                LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname
                       AND s.attname = a.attname AND NOT s.inherited
                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) w ON o.oid IS NULL
         WHERE c.relkind IN ('r', 'm', 't') AND c.oid >= 16384 AND c.relpersistence <> 't'

@@ -333,10 +333,10 @@ def missing_indexes(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
        f AS MATERIALIZED (
             SELECT i.indexrelid, i.indrelid, s.null_frac AS share, quote_ident(a.attname) AS "column",
                    row_number() OVER (ORDER BY i.relpages DESC, i.indexrelid) AS n
-              FROM large i JOIN pg_class t ON t.oid = i.indrelid
+              FROM large i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
               JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.attnum
              CROSS JOIN LATERAL (
-                   SELECT null_frac FROM pg_stats s WHERE s.schemaname = t.relnamespace::regnamespace::text
+                   SELECT null_frac FROM pg_stats s WHERE s.schemaname = n.nspname
                       AND s.tablename = t.relname AND s.attname = a.attname AND NOT s.inherited
                     OFFSET 0) s
              WHERE s.null_frac >= 0.5)

@@ -93,8 +93,10 @@ def unvalidated_constraints(rows: list[Any], limits: Limits) -> Finding | list[F
     return most(found) or Finding(Grade.OK, "all constraints are validated")
 
 
+# A partition's trigger goes with that of its parent, unless it was switched off by itself.
 @check_of(
-    f"""SELECT coalesce(o.conrelid, g.tgrelid)::regclass::text AS name, o.oid IS NOT NULL AS key,
+    f"""SELECT coalesce(o.conrelid, g.tgrelid)::regclass::text AS name,
+              coalesce((SELECT k.contype::text FROM pg_constraint k WHERE k.oid = o.oid), 'trigger') AS kind,
               quote_ident(coalesce(o.conname, g.tgname)) AS part,
               string_agg(format('ALTER TABLE %s ENABLE TRIGGER %I;', g.tgrelid::regclass, g.tgname), E'\\n'
                          ORDER BY g.tgname) AS "on",
@@ -102,22 +104,36 @@ def unvalidated_constraints(rows: list[Any], limits: Limits) -> Finding | list[F
                          ORDER BY g.tgname) AS off
          FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
          LEFT JOIN pg_constraint o ON o.oid = g.tgconstraint AND g.tgisinternal
-        WHERE g.tgenabled = 'D' AND g.tgparentid = 0 AND c.relnamespace NOT IN {THEIRS} AND g.tgrelid NOT IN {MEMBERS}
+        WHERE g.tgenabled = 'D' AND c.relnamespace NOT IN {THEIRS} AND g.tgrelid NOT IN {MEMBERS}
+          AND NOT EXISTS (SELECT FROM pg_trigger p WHERE p.oid = g.tgparentid AND p.tgenabled = 'D')
         GROUP BY 1, 2, 3, CASE WHEN o.oid IS NULL THEN g.oid ELSE o.oid END
+        UNION ALL
+       SELECT c.oid::regclass::text, 'rule', quote_ident(r.rulename),
+              format('ALTER TABLE %s ENABLE RULE %I;', c.oid::regclass, r.rulename),
+              format('ALTER TABLE %s DISABLE RULE %I;', c.oid::regclass, r.rulename)
+         FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+        WHERE r.ev_enabled = 'D' AND c.relnamespace NOT IN {THEIRS} AND c.oid NOT IN {MEMBERS}
+        UNION ALL
+       SELECT NULL, 'event', quote_ident(evtname), format('ALTER EVENT TRIGGER %I ENABLE;', evtname),
+              format('ALTER EVENT TRIGGER %I DISABLE;', evtname)
+         FROM pg_event_trigger WHERE evtenabled = 'D'
         ORDER BY 1, 3""",  # noqa: S608  (constants)
     scope="database",
 )
 def disabled_triggers(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Triggers that are switched off, also those that hold foreign keys.
+    """Triggers and rules that are switched off, also those that hold foreign keys, and event triggers.
 
     What they should do or refuse has not happened since; switching them on again does not make up for it.
     """
     found = []
     for row in rows:
-        text = f"the foreign key {row.part} of {row.name} is not checked: its triggers are disabled"
-        if not row.key:
-            text = f"trigger {row.part} of {row.name} is disabled"
-        name = f"{row.name}.{row.part}"
+        name = f"{row.name}.{row.part}" if row.name else row.part
+        text = {
+            "f": f"the foreign key {row.part} of {row.name} is not checked: its triggers are disabled",
+            "trigger": f"trigger {row.part} of {row.name} is disabled",
+            "rule": f"rule {row.part} of {row.name} is disabled",
+            "event": f"event trigger {row.part} is disabled",
+        }.get(row.kind, f"the constraint {row.part} of {row.name} is not checked: its triggers are disabled")
         found.append(Finding(Grade.WARN, text, LOCK + row.on, name, undo=LOCK + row.off))
     return most(found) or Finding(Grade.OK, "all triggers are enabled")
 

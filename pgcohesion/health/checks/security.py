@@ -180,28 +180,31 @@ def _rule(row: Any) -> tuple[Grade, str, tuple[str, ...]] | None:
 
 
 @check_of(
-    """SELECT n.nspname AS name, quote_ident(n.nspname) AS ident
+    """SELECT n.nspname AS name, 'schema' AS kind, quote_ident(n.nspname) AS ident
          FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
         WHERE a.grantee = 0 AND a.privilege_type = 'CREATE'
           AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_namespace'::regclass AND d.objid = n.oid
                                                     AND d.deptype = 'e')
-        ORDER BY n.nspname""",
+        UNION ALL
+       SELECT d.datname, 'database', quote_ident(d.datname) FROM pg_database d, aclexplode(d.datacl) AS a
+        WHERE d.datname = current_database() AND a.grantee = 0 AND a.privilege_type = 'CREATE'
+        ORDER BY kind, name""",
     scope="database",
     cost="quick",
 )
 def public_create(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Schemas in which every role may create objects.
+    """Schemas, and the database itself, in which every role may create objects.
 
     A function or an operator put there is picked up by others' statements, and runs with their rights (CVE-2018-1058).
     """
     found = [
         Finding(
             Grade.WARN,
-            f"every role may create objects in schema {row.name}",
-            f"REVOKE CREATE ON SCHEMA {row.ident} FROM PUBLIC;",
+            f"every role may create {'objects' if row.kind == 'schema' else 'schemas'} in {row.kind} {row.name}",
+            f"REVOKE CREATE ON {row.kind.upper()} {row.ident} FROM PUBLIC;",
             row.name,
-            undo=f"GRANT CREATE ON SCHEMA {row.ident} TO PUBLIC;",
+            undo=f"GRANT CREATE ON {row.kind.upper()} {row.ident} TO PUBLIC;",
         )
         for row in rows
     ]
@@ -209,33 +212,54 @@ def public_create(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 @check_of(
-    """SELECT format('%I.%I', n.nspname, c.relname) AS name,
-              string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type) AS rights,
-              bool_or(a.privilege_type <> 'SELECT') AS writes
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) AS a
-        WHERE a.grantee = 0 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
-          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                                                    AND d.deptype = 'e')
-        GROUP BY n.nspname, c.relname
-        ORDER BY writes DESC, name""",
+    """WITH ours AS MATERIALIZED (
+            SELECT c.oid, c.relacl, format('%I.%I', n.nspname, c.relname) AS name
+              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+               AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                                                         AND d.deptype = 'e'))
+       SELECT c.name, 'TABLE' AS kind, string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type) AS rights,
+              bool_or(a.privilege_type <> 'SELECT') AS writes, '' AS by
+         FROM ours c, aclexplode(c.relacl) AS a
+        WHERE a.grantee = 0
+        GROUP BY c.name
+        UNION ALL
+       SELECT name, 'COLUMNS', string_agg(format('%s (%s)', privilege_type, columns), ', ' ORDER BY privilege_type),
+              bool_or(privilege_type <> 'SELECT'), ''
+         FROM (SELECT c.name, x.privilege_type, string_agg(quote_ident(t.attname), ', ' ORDER BY t.attnum) AS columns
+                 FROM pg_attribute t JOIN ours c ON c.oid = t.attrelid, aclexplode(t.attacl) AS x
+                WHERE t.attacl IS NOT NULL AND t.attnum > 0 AND NOT t.attisdropped AND x.grantee = 0
+                GROUP BY c.name, x.privilege_type) a
+        GROUP BY name
+        UNION ALL
+       SELECT coalesce(quote_ident(n.nspname), current_database()::text), 'DEFAULT',
+              string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type), bool_or(a.privilege_type <> 'SELECT'),
+              format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s', pg_get_userbyid(f.defaclrole),
+                     ' IN SCHEMA ' || quote_ident(n.nspname))
+         FROM pg_default_acl f LEFT JOIN pg_namespace n ON n.oid = f.defaclnamespace, aclexplode(f.defaclacl) AS a
+        WHERE f.defaclobjtype = 'r' AND a.grantee = 0
+        GROUP BY f.oid, f.defaclrole, n.nspname
+        ORDER BY writes DESC, kind DESC, name""",
     scope="database",
 )
 def public_grants(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Tables that every role may read or change.
+    """Tables that every role may read or change, in whole, by column, or from the day they are made.
 
     A right of PUBLIC is every role's, also of those that are made tomorrow, and no REVOKE from one of them helps.
     """
-    found = [
-        Finding(
-            Grade.WARN if row.writes else Grade.INFO,
-            f"every role has {row.rights} on {row.name}",
-            f"REVOKE ALL ON TABLE {row.name} FROM PUBLIC;",
-            row.name,
-            undo=f"GRANT {row.rights} ON TABLE {row.name} TO PUBLIC;",
-        )
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        text = f"every role has {row.rights} on {row.name}"
+        fix = f"REVOKE ALL ON TABLE {row.name} FROM PUBLIC;"
+        undo = f"GRANT {row.rights} ON TABLE {row.name} TO PUBLIC;"
+        if row.kind == "COLUMNS":
+            fix = f"REVOKE {row.rights} ON TABLE {row.name} FROM PUBLIC;"
+        elif row.kind == "DEFAULT":
+            text = f"every role gets {row.rights} on each table that will be made in {row.name}: {row.by}"
+            fix = f"{row.by} REVOKE ALL ON TABLES FROM PUBLIC;"
+            undo = f"{row.by} GRANT {row.rights} ON TABLES TO PUBLIC;"
+        found.append(Finding(Grade.WARN if row.writes else Grade.INFO, text, fix, row.name, undo=undo))
     return most(found) or Finding(Grade.OK, "no table is everybody's")
 
 
@@ -339,7 +363,9 @@ def definer_paths(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
           AND CASE WHEN c.relrowsecurity
-                   THEN EXISTS (SELECT FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner)
+                   THEN EXISTS (SELECT FROM aclexplode(c.relacl) AS a
+                                  LEFT JOIN pg_roles g ON g.oid = a.grantee
+                                 WHERE a.grantee <> c.relowner AND NOT coalesce(g.rolbypassrls OR g.rolsuper, false))
                         AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
                    ELSE EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid) END
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid

@@ -1,15 +1,17 @@
-"""Sequences near the end of what their column can hold."""
+"""Sequences near the end of what their column can hold, or behind what it holds already."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ...view import Grade, count
+from ..catalogue import THEIRS
 from ..registry import Finding, Limits, check_of, most
 
 LEAST = 0.1
 """The share below which nobody wants to know."""
 GRANT = "GRANT SELECT ON ALL SEQUENCES IN SCHEMA ... TO role; or GRANT pg_read_all_data TO role;"
+READS = "GRANT SELECT ON ALL TABLES IN SCHEMA ... TO role; and on their sequences; or GRANT pg_read_all_data TO role;"
 # To read a sequence is to wait for who alters it, and the view pg_sequences reads them all: those are left out. Only
 # those that are far on are looked at closely: 3276 is a tenth of a smallint.
 NEAR = f"""WITH read AS MATERIALIZED (
@@ -91,3 +93,90 @@ def _wider(row: Any) -> str:
         lines.append(f"ALTER TABLE {row.owner} ALTER COLUMN {row.column} TYPE bigint;")
     lines.append(f"ALTER SEQUENCE {row.name} AS bigint {row.further};")
     return "\n".join(lines)
+
+
+AHEAD = 1000
+"""Numbers ahead in which one that is taken is found."""
+LOOKED, READ = 1000, 200
+"""Tables: the largest, of which those are asked first that have more rows than their sequence has given numbers."""
+# Of one table, by its index: the next number, and the first of those ahead that is taken. ts_stat() is the one function
+# of every server that executes a text in a SELECT (query_to_xml() needs libxml): the answers are words of a tsvector.
+ASKED = f"""SELECT array_to_tsvector(ARRAY['next=' || n, 'taken=' || taken, 'called=' || called])
+    FROM (SELECT s.n, s.called, (SELECT min(%1$I) FROM ONLY %2$s WHERE %1$I BETWEEN s.n AND s.n + {AHEAD - 1} * %4$s::bigint
+                                    AND (%1$I - s.n) %% %4$s = 0) AS taken
+            FROM (SELECT last_value + CASE WHEN is_called THEN %4$s ELSE 0 END AS n, is_called AS called FROM %3$s) s) x
+   WHERE taken IS NOT NULL"""  # noqa: E501, S608  (constants, and names that format() quotes)
+
+
+@check_of(
+    f"""WITH keys AS MATERIALIZED (
+            SELECT DISTINCT ON (i.indrelid, i.indkey[0]) i.indrelid AS relation, i.indkey[0] AS attribute,
+                   greatest(c.reltuples, pg_stat_get_live_tuples(c.oid)) AS rows
+              FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+             WHERE i.indisunique AND i.indisvalid AND i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indkey[0] > 0
+               AND c.relkind = 'r' AND NOT c.relispartition AND c.relpersistence <> 't'
+               AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
+               AND greatest(c.reltuples, pg_stat_get_live_tuples(c.oid)) > 0 AND c.relnamespace NOT IN {THEIRS}),
+       used AS MATERIALIZED (
+            SELECT objid AS sequence, refobjid AS relation, refobjsubid AS attribute FROM pg_depend
+             WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i')
+               AND refobjsubid > 0
+             UNION
+            SELECT p.refobjid, d.adrelid, d.adnum FROM pg_depend p JOIN pg_attrdef d ON d.oid = p.objid
+             WHERE p.classid = 'pg_attrdef'::regclass AND p.refclassid = 'pg_class'::regclass AND p.refobjsubid = 0),
+       largest AS MATERIALIZED (
+            SELECT u.sequence, k.relation, k.attribute, k.rows FROM used u JOIN keys k USING (relation, attribute)
+             WHERE u.sequence <> ALL (ARRAY(
+                   SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode IN (
+                          'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')))
+               AND k.relation <> ALL (ARRAY(
+                   SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'))
+             ORDER BY k.rows DESC LIMIT {LOOKED}),
+       near AS MATERIALIZED (
+            SELECT s.seqrelid, s.seqincrement, k.relation, a.attname, k.rows,
+                   has_table_privilege(s.seqrelid, 'SELECT')
+                       AND has_column_privilege(k.relation, k.attribute, 'SELECT')
+                       AND NOT row_security_active(k.relation) AS allowed
+              FROM largest k JOIN pg_sequence s ON s.seqrelid = k.sequence
+              JOIN pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.attribute
+             WHERE a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+               AND s.seqincrement BETWEEN 1 AND 1000 AND NOT s.seqcycle),
+       asked AS MATERIALIZED (
+            SELECT n.*, (SELECT string_agg(word, ' ') || ' ' FROM ts_stat(format($q${ASKED}$q$, attname,
+                                relation::regclass, seqrelid::regclass, seqincrement))) AS answer
+              FROM (SELECT *, CASE WHEN allowed THEN pg_sequence_last_value(seqrelid) END AS last FROM near
+                     WHERE allowed) n
+             WHERE coalesce(last, 0) < 9000000000000000000
+             ORDER BY rows > coalesce(last, 0) DESC, rows DESC
+             LIMIT {READ})
+       SELECT seqrelid::regclass::text AS name, relation::regclass::text AS "table", quote_ident(attname) AS "column",
+              substring(answer FROM 'next=(-?[0-9]+) ')::bigint AS next,
+              substring(answer FROM 'taken=(-?[0-9]+) ')::bigint AS taken,
+              answer LIKE '%called=true %' AS called, seqincrement AS step, 0 AS closed
+         FROM asked WHERE answer IS NOT NULL
+        UNION ALL
+       SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, count(*)::int FROM near WHERE NOT allowed HAVING count(*) > 0
+        ORDER BY 1""",  # noqa: S608  (constants)
+    scope="database",
+)
+def taken_numbers(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Sequences whose next numbers their unique column holds already: rows came with numbers of their own.
+
+    A restore, a COPY or a migration did not set the sequence. Each insert fails as a duplicate until it is past them.
+    Of the 1,000 largest tables 200 are asked at most.
+    """
+    found = []
+    for row in (row for row in rows if row.name):
+        when = "the next insert fails" if row.taken == row.next else f"in {row.taken - row.next} numbers inserts fail"
+        text = f"{row.name} gives {row.next} next, and {row.table}.{row.column} has {row.taken} already: {when}"
+        literal = row.name.replace("'", "''")
+        fix = f"SELECT setval('{literal}', (SELECT max({row.column}) FROM ONLY {row.table}));"  # noqa: S608  (quoted names)
+        if row.step > 1:  # what lies between is another node's
+            steps = f"(max({row.column}) - {row.next}) / {row.step} * {row.step}"
+            fix = f"SELECT setval('{literal}', (SELECT {row.next} + {steps} FROM ONLY {row.table}));"  # noqa: S608
+        grade = Grade.FAIL if row.called and row.taken == row.next else Grade.WARN
+        found.append(Finding(grade, text, fix, row.name, row.taken - row.next))
+    told = most(found)
+    if closed := sum(row.closed for row in rows):
+        told.append(Finding(Grade.SKIPPED, f"needs a GRANT to read {count(closed, 'table')}: {READS}"))
+    return told or Finding(Grade.OK, "sequences are ahead of their columns")

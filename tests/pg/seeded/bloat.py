@@ -16,6 +16,19 @@ def empty_pages(stage: Stage) -> None:
     stage.sql(f"DELETE FROM {TABLE} WHERE a % 10 > 0", FLUSH, f"VACUUM ANALYZE {TABLE}", FLUSH)
 
 
+def empty_pages_elsewhere(stage: Stage) -> str:
+    """Empty a table of a schema whose name needs quotes."""
+    table = '"Odd ""s. 5%é"."t t"'
+    stage.sql(
+        'CREATE SCHEMA "Odd ""s. 5%é"',
+        f"CREATE TABLE {table} (id int PRIMARY KEY, b text) {OFF}",
+        f"INSERT INTO {table} SELECT n, repeat('x', 200) FROM generate_series(1, 100000) n",
+        f"DELETE FROM {table} WHERE id % 10 > 0",
+        f"VACUUM ANALYZE {table}",
+    )
+    return table
+
+
 def empty_toast(stage: Stage) -> None:
     stage.sql(
         f"CREATE TABLE {TABLE} (a int, b text) {OFF[:-1]}, toast.autovacuum_enabled = off)",
@@ -110,6 +123,7 @@ def mostly_null(stage: Stage) -> None:
 
 FAULTS = [
     Fault("a table of empty pages", "table_bloat", empty_pages, TABLE),
+    Fault("a table of empty pages in another schema", "table_bloat", empty_pages_elsewhere),
     Fault("a TOAST table of empty pages", "table_bloat", empty_toast, TABLE),
     Fault("an index of empty pages", "index_bloat", empty_index, '"odd i"', grade=Grade.FAIL),
     Fault(

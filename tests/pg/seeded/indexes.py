@@ -300,6 +300,19 @@ def not_told(stage: Stage) -> None:
     large(stage, f"CREATE INDEX ON {TABLE} (a)")
 
 
+def of_nulls_elsewhere(stage: Stage) -> str:
+    """Index nothing in a schema whose name needs quotes."""
+    schema = '"Odd ""s. 5%é"'
+    stage.sql(
+        f"CREATE SCHEMA {schema}",
+        f'CREATE TABLE {schema}.t (id int PRIMARY KEY, "a %" int)',
+        f"INSERT INTO {schema}.t SELECT g FROM generate_series(1, 200000) g",
+        f'CREATE INDEX "odd i" ON {schema}.t ("a %")',
+        f"ANALYZE {schema}.t",
+    )
+    return f'{schema}."odd i"'
+
+
 def of_nulls(stage: Stage) -> None:
     stage.sql(
         f"CREATE TABLE {TABLE} (id int PRIMARY KEY, a int) WITH (autovacuum_enabled = off)",
@@ -429,6 +442,7 @@ FAULTS = [
     Fault("an index that another one includes", "prefix_indexes", included, ODD, mend=dropped("odd i")),
     Fault("an index that nothing uses", "unused_indexes", unused, ODD, mend=dropped("odd i")),
     Fault("an index of NULL", "null_indexes", of_nulls, ODD),
+    Fault("an index of NULL in another schema", "null_indexes", of_nulls_elsewhere),
     Fault("a key without an index", "unindexed_foreign_keys", references, sets=KEYS),
     Fault("a key with half an index", "unindexed_foreign_keys", half_served, sets=KEYS),
     Fault("a key of a partitioned table", "unindexed_foreign_keys", partitioned_references, sets=KEYS),

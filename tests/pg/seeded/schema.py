@@ -102,6 +102,46 @@ def key_off(stage: Stage) -> None:
     )
 
 
+def trigger_of_a_part_off(stage: Stage) -> None:
+    stage.sql(
+        f"CREATE TABLE {TABLE} (x int PRIMARY KEY) PARTITION BY LIST (x)",
+        f'CREATE TRIGGER "odd g" {QUIET.format(TABLE)}',
+        f'CREATE TABLE public."odd 1" PARTITION OF {TABLE} FOR VALUES IN (1)',
+        f"CREATE TABLE public.odd_2 PARTITION OF {TABLE} FOR VALUES IN (2)",
+        'ALTER TABLE public."odd 1" DISABLE TRIGGER ALL',
+    )
+
+
+def trigger_of_all_parts_off(stage: Stage) -> str:
+    """Switch a trigger off for the whole table: its partitions are not told one by one."""
+    trigger_of_a_part_off(stage)
+    stage.sql(f"ALTER TABLE {TABLE} DISABLE TRIGGER ALL")
+    return 'public.odd_2."odd g"'
+
+
+def unique_off(stage: Stage) -> None:
+    stage.sql(
+        f'CREATE TABLE {TABLE} (id int PRIMARY KEY, a int CONSTRAINT "odd u" UNIQUE DEFERRABLE)',
+        f"ALTER TABLE {TABLE} DISABLE TRIGGER ALL",
+    )
+
+
+def rule_off(stage: Stage) -> None:
+    stage.sql(
+        *TARGET,
+        f'CREATE RULE "odd r" AS ON DELETE TO {TABLE} DO INSTEAD NOTHING',
+        f'ALTER TABLE {TABLE} DISABLE RULE "odd r"',
+    )
+
+
+def event_trigger_off(stage: Stage) -> None:
+    stage.sql(
+        "CREATE FUNCTION public.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+        'CREATE EVENT TRIGGER "odd e" ON sql_drop EXECUTE FUNCTION public.watch()',
+        'ALTER EVENT TRIGGER "odd e" DISABLE',
+    )
+
+
 def for_replicas(stage: Stage) -> None:
     stage.sql(
         *TARGET,
@@ -190,6 +230,10 @@ FAULTS = [
     Fault("a domain's check that is not valid", "unvalidated_constraints", domain_not_valid, 'public."odd d".c'),
     Fault("a trigger that is off", "disabled_triggers", trigger_off, f'{TABLE}."odd g"'),
     Fault("a foreign key that is off", "disabled_triggers", key_off, f'{TABLE}."odd k"'),
+    Fault("a trigger that is off for one partition", "disabled_triggers", trigger_of_a_part_off, '"odd 1"."odd g"'),
+    Fault("a unique constraint that is off", "disabled_triggers", unique_off, f'{TABLE}."odd u"'),
+    Fault("a rule that is off", "disabled_triggers", rule_off, f'{TABLE}."odd r"'),
+    Fault("an event trigger that is off", "disabled_triggers", event_trigger_off, '"odd e"'),
     Fault("an unlogged table with rows", "unlogged_tables", unlogged, TABLE),
     Fault("a key narrower than its target", "foreign_key_types", other_type("int", "bigint"), f'{TABLE}."odd x"'),
     Fault(
@@ -222,6 +266,7 @@ LOOKALIKES = [
     Lookalike("an empty table without a key", "no_primary_key", empty),
     Lookalike("a partition of a table without a key", "no_primary_key", keyless_part),
     Lookalike("a check that a child inherits", "unvalidated_constraints", inherited),
+    Lookalike("a trigger that is off for the whole table", "disabled_triggers", trigger_of_all_parts_off),
     Lookalike("a trigger for replicas only", "disabled_triggers", for_replicas),
     Lookalike("an unlogged table without rows", "unlogged_tables", unlogged_and_empty),
     Lookalike("text that points to varchar", "foreign_key_types", other_type("text", "varchar(9)")),

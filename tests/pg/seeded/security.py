@@ -163,6 +163,37 @@ def careful_definers(stage: Stage) -> None:
     )
 
 
+def open_database(stage: Stage) -> str:
+    stage.sql(f'GRANT CREATE ON DATABASE "{stage.database}" TO PUBLIC')
+    return stage.database
+
+
+def open_columns(stage: Stage) -> None:
+    stage.sql(
+        f'CREATE TABLE {ODD} (id int PRIMARY KEY, "sal ary" int, b int)',
+        f'GRANT UPDATE ("sal ary", b), SELECT ("sal ary") ON {ODD} TO PUBLIC',
+    )
+
+
+def open_tomorrow(stage: Stage) -> None:
+    stage.sql(
+        'CREATE SCHEMA "my ""s"',
+        'ALTER DEFAULT PRIVILEGES FOR ROLE chanuka_owner IN SCHEMA "my ""s" GRANT SELECT, INSERT ON TABLES TO PUBLIC',
+    )
+
+
+def seen_by_who_sees_all(stage: Stage) -> str:
+    """Let only a role read the table that no row security holds."""
+    stage.sql(
+        'CREATE ROLE "by ""pass" BYPASSRLS',
+        f"CREATE TABLE {ODD} (id int PRIMARY KEY)",
+        f"ALTER TABLE {ODD} ENABLE ROW LEVEL SECURITY",
+        f'GRANT SELECT ON {ODD} TO "by ""pass"',
+    )
+    stage.later(lambda: stage.sql(f"DROP TABLE {ODD}", 'DROP ROLE "by ""pass"'))
+    return ODD
+
+
 def policy_unused(stage: Stage) -> None:
     stage.sql('CREATE TABLE public."odd ""t" (a int)', 'CREATE POLICY p ON public."odd ""t" USING (a > 0)')
 
@@ -344,6 +375,9 @@ FAULTS = [
     Fault("a role that reads the host's files, through a group", "server_file_roles", reads_files, "gro up"),
     Fault("a schema for everybody's functions", "public_create", open_schema, 'my "s'),
     Fault("a table that everybody may change", "public_grants", open_table, ODD),
+    Fault("a database for everybody's schemas", "public_create", open_database),
+    Fault("columns that everybody may change", "public_grants", open_columns, ODD),
+    Fault("tables that everybody will be able to change", "public_grants", open_tomorrow, '"my ""s"'),
     Fault("a password that ends in two days", "role_expiry", ends_soon, "tem'p"),
     Fault("a password that has ended", "role_expiry", has_ended, "to o", grade=Grade.FAIL),
     Fault(
@@ -378,6 +412,7 @@ LOOKALIKES = [
     Lookalike("a password that ended years ago", "role_expiry", ended_long_ago),
     Lookalike("definer functions that are careful", "definer_paths", careful_definers),
     Lookalike("row security on what nobody else may read", "row_security", nobodys_rows),
+    Lookalike("row security on what is for a role that it does not hold", "row_security", seen_by_who_sees_all),
     Lookalike("a changed collation that no index uses", "collations", collation_of_no_index),
     Lookalike("a slot that keeps nothing yet", "lost_slots", unreserved_slot),
     Lookalike("a standby that has just replayed", "replication_lag", punctual_standby, sets=LAG),

@@ -12,7 +12,7 @@ OPEN = {"name": "t", "constraint": "c", "kind": "TABLE", "off": False}
 TRIGGER = {
     "name": "t",
     "part": "g",
-    "key": False,
+    "kind": "trigger",
     "on": "ALTER TABLE t ENABLE TRIGGER g;",
     "off": "ALTER TABLE t DISABLE TRIGGER g;",
 }
@@ -39,7 +39,10 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("unvalidated_constraints", [{**OPEN, "off": True}], INFO, "t.c"),
     ("disabled_triggers", [], OK, ""),
     ("disabled_triggers", [TRIGGER], WARN, "t.g"),
-    ("disabled_triggers", [{**TRIGGER, "key": True}], WARN, "t.g"),
+    ("disabled_triggers", [{**TRIGGER, "kind": "f"}], WARN, "t.g"),
+    ("disabled_triggers", [{**TRIGGER, "kind": "u"}], WARN, "t.g"),
+    ("disabled_triggers", [{**TRIGGER, "kind": "rule"}], WARN, "t.g"),
+    ("disabled_triggers", [{**TRIGGER, "kind": "event", "name": None}], WARN, "g"),
     ("unlogged_tables", [], OK, ""),
     ("unlogged_tables", [{"name": "t", "rows": 0.0, "bytes": 0.0}], OK, ""),
     ("unlogged_tables", [{"name": "t", "rows": 1.0, "bytes": 8192.0}], WARN, "t"),

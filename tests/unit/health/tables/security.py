@@ -36,6 +36,7 @@ XMIN = {"name": "s", "literal": "'s'", "active": True, "logical": False, "rows_t
 CHECKPOINTS = {"requested": 60.0, "timed": 40.0, "standby": False, "age": DAY, "limit": "1GB", "bytes": GIB}
 WAL = {"limit": GIB, "slot": None, "failing": False}
 FUNCTION = {"name": "s.f(a integer)", "home": "s", "owner": "boss"}
+GRANTED = {"name": "s.t", "kind": "TABLE", "rights": "SELECT", "writes": False, "by": ""}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("restarted", [{"age": 3600.0, "standby": False}], OK, ""),
@@ -77,10 +78,13 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("hba_rules", [{**WORLD, "type": "hostssl"}], OK, ""),
     ("hba_rules", [{**WORLD, "listens": False}], OK, ""),
     ("public_create", [], OK, ""),
-    ("public_create", [{"name": "my s", "ident": '"my s"'}], WARN, "my s"),
+    ("public_create", [{"name": "my s", "kind": "schema", "ident": '"my s"'}], WARN, "my s"),
+    ("public_create", [{"name": "my d", "kind": "database", "ident": '"my d"'}], WARN, "my d"),
     ("public_grants", [], OK, ""),
-    ("public_grants", [{"name": "s.t", "rights": "SELECT", "writes": False}], INFO, "s.t"),
-    ("public_grants", [{"name": "s.t", "rights": "DELETE, SELECT", "writes": True}], WARN, "s.t"),
+    ("public_grants", [GRANTED], INFO, "s.t"),
+    ("public_grants", [{**GRANTED, "rights": "DELETE, SELECT", "writes": True}], WARN, "s.t"),
+    ("public_grants", [{**GRANTED, "kind": "COLUMNS", "rights": "UPDATE (a, b)", "writes": True}], WARN, "s.t"),
+    ("public_grants", [{**GRANTED, "kind": "DEFAULT", "by": "ALTER DEFAULT PRIVILEGES FOR ROLE o"}], INFO, "s.t"),
     ("cleartext_sessions", [], OK, ""),
     ("cleartext_sessions", [{"name": "app", "sessions": 2, "address": "10.0.0.5", "able": False}], WARN, "app"),
     ("role_expiry", [], OK, ""),

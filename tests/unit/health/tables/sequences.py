@@ -17,6 +17,16 @@ ROW = {
     "held": False,
     "further": "MAXVALUE 9223372036854775807",
 }
+TAKEN = {
+    "name": "s",
+    "table": "t",
+    "column": "id",
+    "next": 5,
+    "taken": 5,
+    "called": True,
+    "step": 1,
+    "closed": 0,
+}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("sequences", [], OK, ""),
@@ -27,4 +37,10 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("sequences", [{**ROW, "used": 0.96, "owner": None, "column": None, "type": None}], FAIL, "s"),
     ("sequences", [{**ROW, "used": None, "allowed": False}], Grade.SKIPPED, ""),
     ("sequences", [{**ROW, "used": None, "held": True}], Grade.UNKNOWN, "s"),
+    ("taken_numbers", [], OK, ""),
+    ("taken_numbers", [TAKEN], FAIL, "s"),
+    ("taken_numbers", [{**TAKEN, "taken": 7}], WARN, "s"),
+    ("taken_numbers", [{**TAKEN, "called": False}], WARN, "s"),
+    ("taken_numbers", [{**TAKEN, "step": 2}], FAIL, "s"),
+    ("taken_numbers", [{**dict.fromkeys(TAKEN), "closed": 3}], Grade.SKIPPED, ""),
 ]
