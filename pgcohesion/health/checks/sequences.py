@@ -96,26 +96,22 @@ def _wider(row: Any) -> str:
 
 
 AHEAD = 1000
-"""Numbers ahead in which one that is taken is found."""
+"""Numbers ahead in which one that is taken is told, or as many as lie between two of the statistics' bounds."""
 LOOKED, READ = 1000, 200
-"""Tables: the largest, of which those are asked first that have more rows than their sequence has given numbers."""
-# Of one table, by its index: the next number, and the first of those ahead that is taken. ts_stat() is the one function
-# of every server that executes a text in a SELECT (query_to_xml() needs libxml): the answers are words of a tsvector.
-ASKED = f"""SELECT array_to_tsvector(ARRAY['next=' || n, 'taken=' || taken, 'called=' || called])
-    FROM (SELECT s.n, s.called, (SELECT min(%1$I) FROM ONLY %2$s WHERE %1$I BETWEEN s.n AND s.n + {AHEAD - 1} * %4$s::bigint
-                                    AND (%1$I - s.n) %% %4$s = 0) AS taken
-            FROM (SELECT last_value + CASE WHEN is_called THEN %4$s ELSE 0 END AS n, is_called AS called FROM %3$s) s) x
-   WHERE taken IS NOT NULL"""  # noqa: E501, S608  (constants, and names that format() quotes)
+"""The largest tables, and of the sequences that gave no number yet those that are read."""
+# No table is read: its statistics name numbers that it holds. Where a sequence goes on that gave none yet is known to
+# itself only (RESTART, setval), and ts_stat() is the one function of every server that executes a text in a SELECT
+# (query_to_xml() needs libxml): its answers are words of a tsvector.
+STANDS = "SELECT array_to_tsvector(ARRAY[last_value::text]) FROM %s"
 
 
 @check_of(
     f"""WITH keys AS MATERIALIZED (
-            SELECT DISTINCT ON (i.indrelid, i.indkey[0]) i.indrelid AS relation, i.indkey[0] AS attribute,
+            SELECT DISTINCT i.indrelid AS relation, i.indkey[0] AS attribute,
                    greatest(c.reltuples, pg_stat_get_live_tuples(c.oid)) AS rows
               FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
              WHERE i.indisunique AND i.indisvalid AND i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indkey[0] > 0
                AND c.relkind = 'r' AND NOT c.relispartition AND c.relpersistence <> 't'
-               AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
                AND greatest(c.reltuples, pg_stat_get_live_tuples(c.oid)) > 0 AND c.relnamespace NOT IN {THEIRS}),
        used AS MATERIALIZED (
             SELECT objid AS sequence, refobjid AS relation, refobjsubid AS attribute FROM pg_depend
@@ -124,36 +120,38 @@ ASKED = f"""SELECT array_to_tsvector(ARRAY['next=' || n, 'taken=' || taken, 'cal
              UNION
             SELECT p.refobjid, d.adrelid, d.adnum FROM pg_depend p JOIN pg_attrdef d ON d.oid = p.objid
              WHERE p.classid = 'pg_attrdef'::regclass AND p.refclassid = 'pg_class'::regclass AND p.refobjsubid = 0),
-       largest AS MATERIALIZED (
-            SELECT u.sequence, k.relation, k.attribute, k.rows FROM used u JOIN keys k USING (relation, attribute)
-             WHERE u.sequence <> ALL (ARRAY(
-                   SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode IN (
-                          'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')))
-               AND k.relation <> ALL (ARRAY(
-                   SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock'))
-             ORDER BY k.rows DESC LIMIT {LOOKED}),
        near AS MATERIALIZED (
-            SELECT s.seqrelid, s.seqincrement, k.relation, a.attname, k.rows,
+            SELECT s.seqrelid, s.seqincrement AS step, k.relation, a.attname,
                    has_table_privilege(s.seqrelid, 'SELECT')
                        AND has_column_privilege(k.relation, k.attribute, 'SELECT')
                        AND NOT row_security_active(k.relation) AS allowed
-              FROM largest k JOIN pg_sequence s ON s.seqrelid = k.sequence
+              FROM used u JOIN keys k USING (relation, attribute) JOIN pg_sequence s ON s.seqrelid = u.sequence
               JOIN pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.attribute
              WHERE a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
-               AND s.seqincrement BETWEEN 1 AND 1000 AND NOT s.seqcycle),
-       asked AS MATERIALIZED (
-            SELECT n.*, (SELECT string_agg(word, ' ') || ' ' FROM ts_stat(format($q${ASKED}$q$, attname,
-                                relation::regclass, seqrelid::regclass, seqincrement))) AS answer
-              FROM (SELECT *, CASE WHEN allowed THEN pg_sequence_last_value(seqrelid) END AS last FROM near
-                     WHERE allowed) n
-             WHERE coalesce(last, 0) < 9000000000000000000
-             ORDER BY rows > coalesce(last, 0) DESC, rows DESC
-             LIMIT {READ})
-       SELECT seqrelid::regclass::text AS name, relation::regclass::text AS "table", quote_ident(attname) AS "column",
-              substring(answer FROM 'next=(-?[0-9]+) ')::bigint AS next,
-              substring(answer FROM 'taken=(-?[0-9]+) ')::bigint AS taken,
-              answer LIKE '%called=true %' AS called, seqincrement AS step, 0 AS closed
-         FROM asked WHERE answer IS NOT NULL
+               AND s.seqincrement BETWEEN 1 AND 1000 AND NOT s.seqcycle
+               AND s.seqrelid <> ALL (ARRAY(
+                   SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode IN (
+                          'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')))
+             ORDER BY k.rows DESC LIMIT {LOOKED}),
+       held AS MATERIALIZED (
+            SELECT n.seqrelid, n.step, n.relation, n.attname, h.bounds, pg_sequence_last_value(n.seqrelid) AS last
+              FROM near n JOIN pg_class c ON c.oid = n.relation JOIN pg_namespace x ON x.oid = c.relnamespace
+             CROSS JOIN LATERAL (
+                   SELECT histogram_bounds::text::bigint[] AS bounds FROM pg_stats t
+                    WHERE t.schemaname = x.nspname AND t.tablename = c.relname AND t.attname = n.attname
+                      AND NOT t.inherited
+                   OFFSET 0) h
+             WHERE n.allowed AND h.bounds IS NOT NULL),
+       next AS MATERIALIZED (
+            SELECT h.*, coalesce(last + step, CASE WHEN row_number() OVER (ORDER BY last DESC) <= {READ} THEN
+                       (SELECT word::bigint FROM ts_stat(format('{STANDS}', seqrelid::regclass))) END) AS next
+              FROM held h WHERE last IS NULL OR last < bounds[cardinality(bounds)])
+       SELECT n.seqrelid::regclass::text AS name, n.relation::regclass::text AS "table",
+              quote_ident(n.attname) AS "column", n.next, t.taken, n.last IS NOT NULL AS called, n.step, 0 AS closed
+         FROM next n CROSS JOIN LATERAL (
+              SELECT min(one) AS taken FROM unnest(n.bounds) one WHERE one >= n.next AND (one - n.next) % n.step = 0) t
+        WHERE t.taken - n.next < greatest({AHEAD} * n.step, (n.bounds[cardinality(n.bounds)] - n.bounds[1])
+                                                            / (cardinality(n.bounds) - 1))
         UNION ALL
        SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, count(*)::int FROM near WHERE NOT allowed HAVING count(*) > 0
         ORDER BY 1""",  # noqa: S608  (constants)
@@ -163,7 +161,7 @@ def taken_numbers(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Sequences whose next numbers their unique column holds already: rows came with numbers of their own.
 
     A restore, a COPY or a migration did not set the sequence. Each insert fails as a duplicate until it is past them.
-    Of the 1,000 largest tables 200 are asked at most.
+    What a column holds is known from its statistics, so after ANALYZE.
     """
     found = []
     for row in (row for row in rows if row.name):
