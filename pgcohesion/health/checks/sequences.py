@@ -97,7 +97,7 @@ def _wider(row: Any) -> str:
 
 AHEAD = 1000
 """Numbers ahead in which one that is taken is told, or as many as lie between two of the statistics' bounds."""
-LOOKED, READ = 1000, 200
+LOOKED, READ = 500, 200
 """The largest tables, and of the sequences that gave no number yet those that are read."""
 # No table is read: its statistics name numbers that it holds. Where a sequence goes on that gave none yet is known to
 # itself only (RESTART, setval), and ts_stat() is the one function of every server that executes a text in a SELECT
@@ -120,19 +120,21 @@ STANDS = "SELECT array_to_tsvector(ARRAY[last_value::text]) FROM %s"
              UNION
             SELECT p.refobjid, d.adrelid, d.adnum FROM pg_depend p JOIN pg_attrdef d ON d.oid = p.objid
              WHERE p.classid = 'pg_attrdef'::regclass AND p.refclassid = 'pg_class'::regclass AND p.refobjsubid = 0),
+       largest AS MATERIALIZED (
+            SELECT u.sequence, k.relation, k.attribute FROM used u JOIN keys k USING (relation, attribute)
+             WHERE u.sequence <> ALL (ARRAY(
+                   SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode IN (
+                          'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')))
+             ORDER BY k.rows DESC LIMIT {LOOKED}),
        near AS MATERIALIZED (
             SELECT s.seqrelid, s.seqincrement AS step, k.relation, a.attname,
                    has_table_privilege(s.seqrelid, 'SELECT')
                        AND has_column_privilege(k.relation, k.attribute, 'SELECT')
                        AND NOT row_security_active(k.relation) AS allowed
-              FROM used u JOIN keys k USING (relation, attribute) JOIN pg_sequence s ON s.seqrelid = u.sequence
+              FROM largest k JOIN pg_sequence s ON s.seqrelid = k.sequence
               JOIN pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.attribute
              WHERE a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
-               AND s.seqincrement BETWEEN 1 AND 1000 AND NOT s.seqcycle
-               AND s.seqrelid <> ALL (ARRAY(
-                   SELECT relation FROM pg_locks WHERE locktype = 'relation' AND mode IN (
-                          'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')))
-             ORDER BY k.rows DESC LIMIT {LOOKED}),
+               AND s.seqincrement BETWEEN 1 AND 1000 AND NOT s.seqcycle),
        held AS MATERIALIZED (
             SELECT n.seqrelid, n.step, n.relation, n.attname, h.bounds, pg_sequence_last_value(n.seqrelid) AS last
               FROM near n JOIN pg_class c ON c.oid = n.relation JOIN pg_namespace x ON x.oid = c.relnamespace
