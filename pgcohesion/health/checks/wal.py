@@ -209,19 +209,24 @@ def wal_size(rows: list[Any], limits: Limits) -> Finding:
     )
 
 
+def _checkpoints(requested: str, timed: str, view: str) -> str:
+    return f"""SELECT {requested}::float AS requested, {timed}::float AS timed, pg_is_in_recovery() AS standby,
+              (SELECT wal_bytes::float FROM pg_stat_wal) AS written,
+              extract(epoch FROM now() - stats_reset)::float AS age, current_setting('max_wal_size') AS limit,
+              pg_size_bytes(current_setting('max_wal_size'))::float AS bytes FROM {view}"""  # noqa: S608  (constants)
+
+
+HOUR, DAY = 3600, 86400
+LEAST_FORCED = 10
+"""In a window, and a day: fewer are no pressure."""
+
+
 @check_of(
-    """SELECT num_requested::float AS requested, num_timed::float AS timed, pg_is_in_recovery() AS standby,
-              extract(epoch FROM now() - stats_reset)::float AS age, current_setting('max_wal_size') AS limit,
-              pg_size_bytes(current_setting('max_wal_size'))::float AS bytes FROM pg_stat_checkpointer""",
-    before=(
-        17,
-        """SELECT checkpoints_req::float AS requested, checkpoints_timed::float AS timed,
-              pg_is_in_recovery() AS standby,
-              extract(epoch FROM now() - stats_reset)::float AS age, current_setting('max_wal_size') AS limit,
-              pg_size_bytes(current_setting('max_wal_size'))::float AS bytes FROM pg_stat_bgwriter""",
-    ),
+    _checkpoints("num_requested", "num_timed", "pg_stat_checkpointer"),
+    before=(17, _checkpoints("checkpoints_req", "checkpoints_timed", "pg_stat_bgwriter")),
     warn=0.5,
     cost="quick",
+    counters=("requested", "timed", "written"),
 )
 def requested_checkpoints(rows: list[Any], limits: Limits) -> Finding:
     """Checkpoints that WAL forces before their time (limit as a share of all).
@@ -231,19 +236,16 @@ def requested_checkpoints(rows: list[Any], limits: Limits) -> Finding:
     (row,) = rows
     if row.standby:
         return Finding(Grade.OK, "a standby follows its primary's checkpoints")
-    if row.age is None or row.age < 86400:
-        since = "an unknown time" if row.age is None else span(row.age)
-        return Finding(Grade.UNKNOWN, f"the counters are of {since} only", kind=YOUNG)
-    total = row.requested + row.timed
-    # A few a day are backups and CREATE DATABASE, not pressure.
-    if row.requested < 10 * row.age / 86400:
-        return Finding(Grade.OK, f"{count(int(row.requested), 'checkpoint')} before their time in {span(row.age)}")
-    share = row.requested / total
-    raised = f"{row.bytes * 2 / 1024**2:.0f}MB"
-    fix = f"-- now {row.limit}\n" + alter_system(f"max_wal_size = '{raised}'")
-    return limits.finding(
-        share, f"{share:.0%} of {total:.0f} checkpoints in {span(row.age)} came before their time", fix=fix
-    )
+    # Backups, CREATE DATABASE and CHECKPOINT request them, too. WAL does so when half of max_wal_size was written.
+    forced = min(row.requested, row.written // (row.bytes / 2))
+    text = f"WAL forced {forced:.0f} of {row.requested + row.timed:.0f} checkpoints in {span(row.seconds)}"
+    if forced < LEAST_FORCED * max(1, row.seconds / DAY):
+        if row.seconds < HOUR / 2:
+            return Finding(Grade.UNKNOWN, f"{text}, which is too short to tell", kind=YOUNG)
+        return Finding(Grade.OK, text)
+    fix = f"-- now {row.limit}\n" + alter_system(f"max_wal_size = '{row.bytes * 2 / 1024**2:.0f}MB'")
+    share = forced / (row.requested + row.timed)
+    return limits.finding(share, f"{text}: {size(row.written)} was written", fix=fix)
 
 
 @check_of(

@@ -33,7 +33,16 @@ STANDBY = {"name": "s", "state": "streaming", "unsent": 0.0, "unflushed": 0.0}
 SUBSCRIPTION = {"name": "s", "ident": "s", "home": "d", "enabled": True, "errors": 3, "running": True}
 SLOT = {"name": "it's", "literal": "'it''s'", "active": False, "reason": None, "allowed": "1GB", "twice": 2048}
 XMIN = {"name": "s", "literal": "'s'", "active": True, "logical": False, "rows_too": True}
-CHECKPOINTS = {"requested": 60.0, "timed": 40.0, "standby": False, "age": DAY, "limit": "1GB", "bytes": GIB}
+CHECKPOINTS = {
+    "requested": 60.0,
+    "timed": 40.0,
+    "written": 60.0 * GIB,
+    "standby": False,
+    "age": DAY,
+    "seconds": DAY,
+    "limit": "1GB",
+    "bytes": GIB,
+}
 WAL = {"limit": GIB, "slot": None, "failing": False}
 FUNCTION = {"name": "s.f(a integer)", "home": "s", "owner": "boss"}
 GRANTED = {"name": "s.t", "kind": "TABLE", "rights": "SELECT", "writes": False, "by": ""}
@@ -129,9 +138,11 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("requested_checkpoints", [CHECKPOINTS], WARN, ""),
     ("requested_checkpoints", [{**CHECKPOINTS, "requested": 40.0, "timed": 60.0}], OK, ""),
     ("requested_checkpoints", [{**CHECKPOINTS, "requested": 9.0, "timed": 0.0}], OK, ""),
+    ("requested_checkpoints", [{**CHECKPOINTS, "written": 4.0 * GIB}], OK, ""),  # CHECKPOINT, CREATE DATABASE
+    ("requested_checkpoints", [{**CHECKPOINTS, "seconds": 20 * DAY}], OK, ""),
     ("requested_checkpoints", [{**CHECKPOINTS, "standby": True}], OK, ""),
-    ("requested_checkpoints", [{**CHECKPOINTS, "age": DAY - 1}], UNKNOWN, ""),
-    ("requested_checkpoints", [{**CHECKPOINTS, "age": None}], UNKNOWN, ""),
+    ("requested_checkpoints", [{**CHECKPOINTS, "seconds": 60.0}], WARN, ""),
+    ("requested_checkpoints", [{**CHECKPOINTS, "seconds": 60.0, "requested": 1.0}], UNKNOWN, ""),
     ("replication_lag", [], OK, ""),
     ("replication_lag", [{**STANDBY, "behind": 104857599.0}], OK, ""),
     ("replication_lag", [{**STANDBY, "behind": 104857600.0}], WARN, "s"),
