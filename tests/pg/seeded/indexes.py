@@ -171,6 +171,8 @@ def not_quite_twins(stage: Stage) -> None:
         f"CREATE INDEX ON {TABLE} USING hash (b)",
         f"CREATE INDEX ON {TABLE} (lower(b))",
         f"CREATE INDEX ON {TABLE} (upper(b))",
+        f"CREATE INDEX ON {TABLE} USING brin (a)",
+        f"CREATE INDEX ON {TABLE} USING brin (a) WITH (pages_per_range = 4)",
         f"CREATE INDEX ON {TABLE} USING gist (b gist_trgm_ops(siglen = 12))",
         f"CREATE INDEX ON {TABLE} USING gist (b gist_trgm_ops(siglen = 64))",
     )
