@@ -56,6 +56,46 @@ def autovacuum_off(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.FAIL, f"off: {names}", fix, names)
 
 
+TIMID: dict[str, tuple[float, str, str]] = {
+    "autovacuum_naptime": (3600, "'1min'", "autovacuum looks at a database once in {}"),
+    "autovacuum_vacuum_scale_factor": (1, "0.2", "a table is vacuumed when {:.0%} of its rows are dead"),
+    "autovacuum_analyze_scale_factor": (1, "0.1", "a table is analyzed when {:.0%} of its rows have changed"),
+    "autovacuum_vacuum_threshold": (1_000_000, "50", "no table with less than {:,.0f} dead rows is vacuumed"),
+    "autovacuum_analyze_threshold": (1_000_000, "50", "no table with less than {:,.0f} changed rows is analyzed"),
+    "autovacuum_vacuum_cost_delay": (50, "'2ms'", "autovacuum sleeps for {:g} ms after each little work"),
+    "autovacuum_freeze_max_age": (1.5e9, "200000000", "nothing is frozen before {:.0%} of all ids are used"),
+    "autovacuum_multixact_freeze_max_age": (1.5e9, "400000000", "multixacts wait until {:.0%} of the ids are used"),
+}
+"""Settings with which autovacuum is on and does not come: from which value on, what is usual, what it means."""
+IDS = 2**31
+
+
+@check_of(
+    """SELECT name, setting::float AS value, current_setting(name) AS shown, context = 'postmaster' AS restart
+         FROM pg_settings
+        WHERE name LIKE 'autovacuum%' AND vartype IN ('integer', 'real')
+          AND current_setting('autovacuum')::bool ORDER BY name""",
+    cost="quick",
+)
+def timid_autovacuum(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Autovacuum that is on, and set so that it hardly ever comes.
+
+    It is as good as off, and nothing says so. A freeze_max_age near its end leaves no time before the server stops.
+    """
+    found = []
+    for row in rows:
+        least, usual, means = TIMID.get(row.name, (None, "", ""))
+        if least is None or row.value < least:
+            continue
+        amount = row.value / IDS if least == 1.5e9 else row.value
+        text = f"{row.name} = {row.shown}: {means.format(span(amount) if row.name.endswith('naptime') else amount)}"
+        fix = alter_system(f"{row.name} = {usual}")
+        if row.restart:
+            fix = f"-- the server takes it up when it restarts\nALTER SYSTEM SET {row.name} = {usual};"
+        found.append(Finding(Grade.WARN, text, fix, row.name, row.value, threshold=least))
+    return found or Finding(Grade.OK, "autovacuum comes in time")
+
+
 @check_of(
     """SELECT c.oid::regclass::text AS name, o.toast, c.reltuples::float AS rows
          FROM pg_class c

@@ -191,10 +191,31 @@ def dead_of_a_session(stage: Stage) -> None:
 
 
 NOW = "health.limits.long_vacuums.warn=0.01"
+
+
+def eager(stage: Stage) -> None:
+    stage.setting("autovacuum_naptime", "10s")
+    stage.setting("autovacuum_vacuum_scale_factor", "0.02")
+    stage.setting("autovacuum_vacuum_threshold", "5000")
+    stage.setting("autovacuum_vacuum_cost_delay", "20ms")
+
+
 BUSY = ("health.limits.busy_vacuum_workers.warn=0.01", "health.limits.busy_vacuum_workers.fail=1e6")
 FAULTS = [
     Fault("autovacuum is off", "autovacuum_off", switched_off, "autovacuum", grade=Grade.FAIL),
     Fault("nothing is counted", "autovacuum_off", blind, "track_counts", grade=Grade.FAIL),
+    Fault(
+        "autovacuum that comes once a day",
+        "timid_autovacuum",
+        lambda stage: stage.setting("autovacuum_naptime", "1d"),
+        "autovacuum_naptime",
+    ),
+    Fault(
+        "autovacuum that waits for more dead rows than there are",
+        "timid_autovacuum",
+        lambda stage: stage.setting("autovacuum_vacuum_scale_factor", "10"),
+        "autovacuum_vacuum_scale_factor",
+    ),
     Fault("a table that autovacuum leaves alone", "autovacuum_off_tables", left_alone, TABLE),
     Fault("off in other words", "autovacuum_off_tables", left_alone_in_other_words, TABLE),
     Fault("a TOAST table that autovacuum leaves alone", "autovacuum_off_tables", toast_left_alone, TABLE),
@@ -219,6 +240,7 @@ FAULTS = [
     indexed_updates(),
 ]
 LOOKALIKES = [
+    Lookalike("autovacuum that is set to come often", "timid_autovacuum", eager),
     Lookalike("a table that says that autovacuum is on", "autovacuum_off_tables", seen),
     Lookalike("a few dead rows", "dead_rows", few_dead),
     Lookalike("a few dead rows are not overdue", "overdue_vacuums", few_dead),

@@ -25,10 +25,17 @@ HOT = {
     "seconds": 3600.0,
     "age": 1e6,
 }
+TIMID = {"name": "autovacuum_vacuum_scale_factor", "value": 5.0, "shown": "5", "restart": False}
+AGED = {"name": "autovacuum_freeze_max_age", "value": 2e9, "shown": "2000000000", "restart": True}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("autovacuum_off", [], OK, ""),
     ("autovacuum_off", [{"name": "autovacuum"}, {"name": "track_counts"}], FAIL, "autovacuum, track_counts"),
+    ("timid_autovacuum", [{**TIMID, "value": 0.2}], OK, ""),
+    ("timid_autovacuum", [TIMID], WARN, "autovacuum_vacuum_scale_factor"),
+    ("timid_autovacuum", [{**TIMID, "name": "autovacuum_max_workers", "value": 1e9}], OK, ""),
+    ("timid_autovacuum", [{**TIMID, "name": "autovacuum_naptime", "value": 7200.0}], WARN, "autovacuum_naptime"),
+    ("timid_autovacuum", [AGED], WARN, "autovacuum_freeze_max_age"),
     ("autovacuum_off_tables", [], OK, ""),
     ("autovacuum_off_tables", [{"name": "t", "toast": True, "rows": -1.0}], WARN, "t"),
     ("dead_rows", [], OK, ""),
