@@ -276,8 +276,14 @@ def half_detached(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 @check_of(
     f"""SELECT c.oid::regclass::text AS name, p.oid::regclass::text AS parent,
-              greatest(c.reltuples, pg_stat_get_live_tuples(c.oid))::float AS rows
+              coalesce(l.rows, greatest(c.reltuples, pg_stat_get_live_tuples(c.oid)))::float AS rows
          FROM pg_partitioned_table t JOIN pg_class c ON c.oid = t.partdefid JOIN pg_class p ON p.oid = t.partrelid
+         LEFT JOIN LATERAL (
+              WITH RECURSIVE parts(oid) AS (
+                   SELECT inhrelid FROM pg_inherits WHERE inhparent = c.oid
+                   UNION SELECT h.inhrelid FROM parts x JOIN pg_inherits h ON h.inhparent = x.oid)
+              SELECT sum(greatest(k.reltuples, pg_stat_get_live_tuples(k.oid), 0)) AS rows
+                FROM parts x JOIN pg_class k ON k.oid = x.oid) l ON c.relkind = 'p'
         WHERE p.relnamespace NOT IN {THEIRS}""",  # noqa: S608  (a constant)
     scope="database",
     warn=1,

@@ -236,6 +236,22 @@ def being_detached(stage: Stage) -> str:
     return 'public."odd 1"'
 
 
+def in_a_parted_default(stage: Stage) -> None:
+    """Fill a default partition that is partitioned itself."""
+    stage.sql(
+        f"CREATE TABLE {TABLE} (a int, b int, PRIMARY KEY (a, b)) PARTITION BY LIST (a)",
+        f'CREATE TABLE public."odd rest" PARTITION OF {TABLE} DEFAULT PARTITION BY LIST (b)',
+        'CREATE TABLE public."odd 1" PARTITION OF public."odd rest" FOR VALUES IN (1)',
+        f"INSERT INTO {TABLE} VALUES (1, 1)",
+        f"ANALYZE {TABLE}",
+    )
+
+
+def empty_it(stage: Stage, finding: Finding) -> None:
+    assert f"INSERT INTO {TABLE}" in finding.fix
+    stage.sql(f"DELETE FROM {TABLE}", f"ANALYZE {TABLE}")
+
+
 def default_unused(stage: Stage) -> str:
     stage.sql(
         f"CREATE TABLE {TABLE} (a int PRIMARY KEY) PARTITION BY RANGE (a)",
@@ -289,6 +305,7 @@ FAULTS = [
     ),
     Fault("a published table's partition", "replica_identity", published_part, grade=Grade.FAIL),
     Fault("a partition that is half detached", "half_detached", half_detached, 'public."odd 1"'),
+    Fault("rows of a partitioned rest", "default_partitions", in_a_parted_default, 'public."odd rest"', mend=empty_it),
     Fault("rows that no partition takes", "default_partitions", in_the_default, 'public."odd rest"', mend=make_room),
 ]
 LOOKALIKES = [
