@@ -39,6 +39,12 @@ HOLDER = f"""(SELECT who, age, extract(epoch FROM clock_timestamp() - since)::fl
                  AND (idle OR age >= 1000 OR since < clock_timestamp() - interval '2 s')
                ORDER BY age DESC LIMIT 1)"""  # noqa: S608  (constants)
 
+# Autovacuum was there a moment ago and comes again: what died since is the ordinary work of a queue.
+SOON = """(current_setting('autovacuum')::bool
+    AND pg_stat_get_last_autovacuum_time(c.oid) > now() - 2 * current_setting('autovacuum_naptime')::interval
+    AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions)
+                     WHERE NOT CASE option_name WHEN 'autovacuum_enabled' THEN option_value::bool ELSE true END))"""
+
 
 @check_of(
     """SELECT name FROM pg_settings WHERE name IN ('autovacuum', 'track_counts') AND setting = 'off' ORDER BY name""",
@@ -149,7 +155,7 @@ def _vacuum(row: Any) -> tuple[str, str]:
 
 @check_of(
     f"""SELECT c.oid::regclass::text AS name, s.dead, s.dead::float / greatest(s.live + s.dead, 1) AS share,
-              h.who, h.age AS held, h.seconds AS held_for
+              h.who, h.age AS held, h.seconds AS held_for, {SOON} AS soon
          FROM pg_class c
         CROSS JOIN LATERAL (SELECT pg_stat_get_dead_tuples(c.oid) AS dead, pg_stat_get_live_tuples(c.oid) AS live) s
          LEFT JOIN {HOLDER} h ON true
@@ -164,10 +170,13 @@ def _vacuum(row: Any) -> tuple[str, str]:
 def dead_rows(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Dead rows that vacuum has not removed, in tables with 10,000 or more (limits as a share of the rows).
 
-    Every scan reads them, and the table grows; what is large stays so after vacuum.
+    Every scan reads them, and the table grows; what is large stays so after vacuum. Where autovacuum was a moment ago,
+    and nothing holds it back, it comes again.
     """
     found = []
     for row in rows:
+        if row.soon and not row.who:
+            continue
         why, fix = _vacuum(row)
         text = f"{row.name} has {row.dead:,} dead rows ({row.share:.0%}){why}"
         found.append(limits.finding(row.share, text, fix=fix, object=row.name))
@@ -178,7 +187,7 @@ def dead_rows(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     f"""SELECT c.oid::regclass::text AS name, s.dead, s.live, due.rows AS due, s.dead / due.rows AS ratio,
               extract(epoch FROM now() - greatest(pg_stat_get_last_vacuum_time(c.oid),
                                                   pg_stat_get_last_autovacuum_time(c.oid)))::float AS age,
-              h.who, h.age AS held, h.seconds AS held_for
+              h.who, h.age AS held, h.seconds AS held_for, {SOON} AS soon
          FROM pg_class c
         CROSS JOIN LATERAL (SELECT pg_stat_get_dead_tuples(c.oid) AS dead, pg_stat_get_live_tuples(c.oid) AS live) s
         CROSS JOIN LATERAL (
@@ -206,7 +215,7 @@ def overdue_vacuums(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """
     found = []
     for row in rows:
-        if row.dead >= LEAST_DEAD and row.dead >= TOLD * (row.dead + row.live):
+        if (row.dead >= LEAST_DEAD and row.dead >= TOLD * (row.dead + row.live)) or (row.soon and not row.who):
             continue
         why, fix = _vacuum(row)
         last = "never" if row.age is None else f"{span(row.age)} ago"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
 
@@ -193,6 +195,26 @@ def dead_of_a_session(stage: Stage) -> None:
 NOW = "health.limits.long_vacuums.warn=0.01"
 
 
+def queue(rows: int) -> Callable[[Stage], str]:
+    """Return a seed that empties a table which autovacuum has just vacuumed, and looks at again soon."""
+
+    def seed(stage: Stage) -> str:
+        stage.setting("autovacuum_naptime", "1s")
+        stage.sql(
+            f"CREATE TABLE {TABLE} (id int PRIMARY KEY)",
+            f"INSERT INTO {TABLE} SELECT generate_series(1, {2 * rows})",
+            f"DELETE FROM {TABLE} WHERE id <= {rows}",
+            FLUSH,
+        )
+        vacuumed = f"SELECT WHERE pg_stat_get_last_autovacuum_time('{TABLE}'::regclass) IS NOT NULL"
+        wait_for(lambda: stage.db.execute(vacuumed.encode()).fetchall(), 60)
+        stage.setting("autovacuum_naptime", "10min")
+        stage.sql(f"DELETE FROM {TABLE}", FLUSH)
+        return TABLE
+
+    return seed
+
+
 def eager(stage: Stage) -> None:
     stage.setting("autovacuum_naptime", "10s")
     stage.setting("autovacuum_vacuum_scale_factor", "0.02")
@@ -242,6 +264,8 @@ FAULTS = [
 LOOKALIKES = [
     Lookalike("autovacuum that is set to come often", "timid_autovacuum", eager),
     Lookalike("a table that says that autovacuum is on", "autovacuum_off_tables", seen),
+    Lookalike("a queue that autovacuum comes to", "dead_rows", queue(20_000)),
+    Lookalike("a short queue that autovacuum comes to", "overdue_vacuums", queue(4000)),
     Lookalike("a few dead rows", "dead_rows", few_dead),
     Lookalike("a few dead rows are not overdue", "overdue_vacuums", few_dead),
     Lookalike("dead rows that dead_rows tells of", "overdue_vacuums", dead),

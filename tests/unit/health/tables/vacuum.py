@@ -7,8 +7,8 @@ from typing import Any
 from pgcohesion.view import Grade
 
 OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
-FREE = {"who": None, "held": None, "held_for": None}
-HELD = {"who": "process 7", "held": 5_000_000, "held_for": 600.0}
+FREE = {"who": None, "held": None, "held_for": None, "soon": False}
+HELD = {"who": "process 7", "held": 5_000_000, "held_for": 600.0, "soon": False}
 DEAD = {"name": "t", "dead": 20_000, "share": 0.1, **FREE}
 OVERDUE = {"name": "t", "dead": 5000, "live": 100, "due": 1000.0, "ratio": 5.0, "age": None, **FREE}
 PACE = {"cost_limit": 200, "paced": True}
@@ -43,6 +43,9 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("dead_rows", [{**DEAD, "share": 0.2}], WARN, "t"),
     ("dead_rows", [{**DEAD, "share": 0.9, **HELD}], FAIL, "t"),
     ("dead_rows", [{**DEAD, "share": 0.9, **HELD, "held_for": None}], FAIL, "t"),
+    ("dead_rows", [{**DEAD, "share": 0.7, "soon": True}], OK, ""),
+    ("dead_rows", [{**DEAD, **HELD, "share": 0.7, "soon": True}], FAIL, "t"),
+    ("overdue_vacuums", [{**OVERDUE, "soon": True}], OK, ""),
     ("overdue_vacuums", [], OK, ""),
     ("overdue_vacuums", [{**OVERDUE, "ratio": 2.9}], OK, ""),
     ("overdue_vacuums", [OVERDUE], WARN, "t"),
