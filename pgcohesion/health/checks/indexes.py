@@ -144,6 +144,14 @@ LEADING = " AND ".join(
     for column, kind in (("indkey", "int2"), ("indclass", "oid"), ("indcollation", "oid"), ("indoption", "int2"))
 )
 
+# What equals another one is told by duplicate_indexes: its fix would drop it twice.
+TOLD = """EXISTS (SELECT FROM all_of d
+    WHERE d.indrelid = i.indrelid AND d.lead = i.lead AND d.indkey::text = i.indkey::text
+      AND d.indnkeyatts = i.indnkeyatts AND d.indclass::text = i.indclass::text
+      AND d.indcollation::text = i.indcollation::text AND d.indoption::text = i.indoption::text
+      AND d.condition IS NOT DISTINCT FROM i.condition AND d.expressions IS NOT DISTINCT FROM i.expressions
+      AND (d.indisunique OR d.pinned OR d.indexrelid < i.indexrelid) AND d.indexrelid <> i.indexrelid)"""
+
 
 @check_of(
     f"""WITH all_of AS MATERIALIZED (
@@ -161,7 +169,7 @@ LEADING = " AND ".join(
                      WHERE NOT i.indisunique AND NOT i.pinned
                        AND l.condition IS NOT DISTINCT FROM i.condition
                        AND l.expressions IS NOT DISTINCT FROM i.expressions
-                       AND l.indkey::int2[] @> i.indkey::int2[] AND {LEADING}
+                       AND l.indkey::int2[] @> i.indkey::int2[] AND {LEADING} AND NOT {TOLD}
                      ORDER BY i.indexrelid, l.indnatts, l.indexrelid) p
               JOIN pg_class c ON c.oid = p.indexrelid)
        SELECT {DEFINITION}, f.longer::regclass::text AS longer
