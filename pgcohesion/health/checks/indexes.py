@@ -26,15 +26,18 @@ SAME = """regexp_replace({}::text, ':location -?\\d+', '', 'g')"""
 CONDITION, EXPRESSIONS = SAME.format("i.indpred"), SAME.format("i.indexprs")
 OPTIONS = """(SELECT array_agg(a.attoptions::text ORDER BY a.attnum)::text FROM pg_attribute a
                WHERE a.attrelid = i.indexrelid)"""
+# The options of a BRIN index, and of those of extensions, say what it can do; those of others only its space.
 SHAPE = f"""i.indrelid, c.relam, c.relkind, i.indnkeyatts, i.indkey::text, i.indclass::text, i.indcollation::text,
-    i.indoption::text, {EXPRESSIONS}, {CONDITION}, {OPTIONS}"""
+    i.indoption::text, {EXPRESSIONS}, {CONDITION}, {OPTIONS},
+    CASE WHEN c.relam NOT IN (SELECT oid FROM pg_am WHERE amname IN ('btree', 'hash', 'gin', 'gist', 'spgist'))
+         THEN c.reloptions::text END"""  # noqa: S608  (constants)
+BTREE = "c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree')"
 CONSTRAINED = "(i.indexrelid IN (SELECT conindid FROM pg_constraint))"
 """Whether a constraint is held by an index, or a foreign key points to it."""
 PINNED = """(i.indisreplident OR i.indisclustered OR i.indisexclusion OR c.relispartition)"""
 """Whether an index has another duty, or belongs to that of a partitioned table."""
 USABLE = f"""i.indisvalid AND i.indislive AND c.relpersistence <> 't' AND c.relnamespace NOT IN {THEIRS}
     AND i.indrelid NOT IN {MEMBERS}"""
-BTREE = "c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree')"
 
 
 @check_of(
@@ -141,6 +144,14 @@ LEADING = " AND ".join(
     for column, kind in (("indkey", "int2"), ("indclass", "oid"), ("indcollation", "oid"), ("indoption", "int2"))
 )
 
+# What equals another one is told by duplicate_indexes: its fix would drop it twice.
+TOLD = """EXISTS (SELECT FROM all_of d
+    WHERE d.indrelid = i.indrelid AND d.lead = i.lead AND d.indkey::text = i.indkey::text
+      AND d.indnkeyatts = i.indnkeyatts AND d.indclass::text = i.indclass::text
+      AND d.indcollation::text = i.indcollation::text AND d.indoption::text = i.indoption::text
+      AND d.condition IS NOT DISTINCT FROM i.condition AND d.expressions IS NOT DISTINCT FROM i.expressions
+      AND (d.indisunique OR d.pinned OR d.indexrelid < i.indexrelid) AND d.indexrelid <> i.indexrelid)"""
+
 
 @check_of(
     f"""WITH all_of AS MATERIALIZED (
@@ -158,7 +169,7 @@ LEADING = " AND ".join(
                      WHERE NOT i.indisunique AND NOT i.pinned
                        AND l.condition IS NOT DISTINCT FROM i.condition
                        AND l.expressions IS NOT DISTINCT FROM i.expressions
-                       AND l.indkey::int2[] @> i.indkey::int2[] AND {LEADING}
+                       AND l.indkey::int2[] @> i.indkey::int2[] AND {LEADING} AND NOT {TOLD}
                      ORDER BY i.indexrelid, l.indnatts, l.indexrelid) p
               JOIN pg_class c ON c.oid = p.indexrelid)
        SELECT {DEFINITION}, f.longer::regclass::text AS longer

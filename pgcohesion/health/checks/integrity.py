@@ -103,27 +103,28 @@ def collations(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 @check_of(
     """SELECT e.extname AS name, quote_ident(e.extname) AS ident, e.extversion AS installed,
               a.default_version AS offered
-         FROM pg_extension e JOIN pg_available_extensions a ON a.name = e.extname
-        WHERE a.default_version <> e.extversion
-          AND EXISTS (SELECT FROM pg_extension_update_paths(e.extname) p
-                       WHERE p.source = e.extversion AND p.target = a.default_version AND p.path IS NOT NULL)
+         FROM pg_extension e LEFT JOIN pg_available_extensions a ON a.name = e.extname
+        WHERE a.name IS NULL
+           OR a.default_version <> e.extversion
+              AND EXISTS (SELECT FROM pg_extension_update_paths(e.extname) p
+                           WHERE p.source = e.extversion AND p.target = a.default_version AND p.path IS NOT NULL)
         ORDER BY e.extname""",
     scope="database",
 )
 def extension_updates(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Extensions whose SQL side is older than the library that is installed.
+    """Extensions whose SQL side is older than the library that is installed, or whose files are gone.
 
-    Updating the package is half of it: fixes of its functions and views come with ALTER EXTENSION only.
+    Updating the package is half of it: fixes of its functions and views come with ALTER EXTENSION only. Without its
+    files functions fail where they are called first, and no dump of the database can be restored here.
     """
-    found = [
-        Finding(
-            Grade.WARN,
-            f"extension {row.name} is at {row.installed}, the server has {row.offered}",
-            f"ALTER EXTENSION {row.ident} UPDATE TO '{row.offered}';",
-            row.name,
-        )
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        text = f"extension {row.name} is at {row.installed}, the server has {row.offered}"
+        fix = f"ALTER EXTENSION {row.ident} UPDATE TO '{row.offered}';"
+        if row.offered is None:
+            text = f"extension {row.name} {row.installed} is in use, and the server has no files of it"
+            fix = f"-- install its package on the host; or, where nothing needs it: DROP EXTENSION {row.ident};"
+        found.append(Finding(Grade.WARN, text, fix, row.name))
     return most(found) or Finding(Grade.OK, "every extension is at the server's version")
 
 

@@ -248,10 +248,42 @@ def replica_identity(rows: list[Any], limits: Limits) -> Finding | list[Finding]
     return most(found) or Finding(Grade.OK, "published rows can be named")
 
 
+# While DETACH ... CONCURRENTLY is at work, it waits for transactions and holds no lock that would tell.
+@check_of(
+    """SELECT c.oid::regclass::text AS name, p.oid::regclass::text AS parent,
+              greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)::float AS rows
+         FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid JOIN pg_class p ON p.oid = h.inhparent
+        WHERE h.inhdetachpending
+          AND NOT EXISTS (SELECT FROM pg_stat_activity a
+                           WHERE a.datname = current_database() AND a.state = 'active' AND a.pid <> pg_backend_pid()
+                             AND a.query ~* '\\mdetach\\M.*\\mconcurrently\\M')
+        ORDER BY 1""",
+    scope="database",
+)
+def half_detached(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Partitions whose DETACH ... CONCURRENTLY was interrupted.
+
+    Queries of the table do not see their rows any more, and no other partition can be detached until this is finished.
+    """
+    found = []
+    for row in rows:
+        text = f"{row.name} ({row.rows:,.0f} rows) was half detached from {row.parent}"
+        fix = f"-- it stays as a table of its own; ATTACH PARTITION brings its rows back\n{LOCK}"
+        fix += f"ALTER TABLE {row.parent} DETACH PARTITION {row.name} FINALIZE;"
+        found.append(Finding(Grade.WARN, text, fix, row.name, row.rows))
+    return most(found) or Finding(Grade.OK, "no partition is half detached")
+
+
 @check_of(
     f"""SELECT c.oid::regclass::text AS name, p.oid::regclass::text AS parent,
-              greatest(c.reltuples, pg_stat_get_live_tuples(c.oid))::float AS rows
+              coalesce(l.rows, greatest(c.reltuples, pg_stat_get_live_tuples(c.oid)))::float AS rows
          FROM pg_partitioned_table t JOIN pg_class c ON c.oid = t.partdefid JOIN pg_class p ON p.oid = t.partrelid
+         LEFT JOIN LATERAL (
+              WITH RECURSIVE parts(oid) AS (
+                   SELECT inhrelid FROM pg_inherits WHERE inhparent = c.oid
+                   UNION SELECT h.inhrelid FROM parts x JOIN pg_inherits h ON h.inhparent = x.oid)
+              SELECT sum(greatest(k.reltuples, pg_stat_get_live_tuples(k.oid), 0)) AS rows
+                FROM parts x JOIN pg_class k ON k.oid = x.oid) l ON c.relkind = 'p'
         WHERE p.relnamespace NOT IN {THEIRS}""",  # noqa: S608  (a constant)
     scope="database",
     warn=1,

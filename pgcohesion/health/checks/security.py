@@ -213,24 +213,26 @@ def public_create(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 @check_of(
     """WITH ours AS MATERIALIZED (
-            SELECT c.oid, c.relacl, format('%I.%I', n.nspname, c.relname) AS name
+            SELECT c.oid, c.relacl, n.nspname, c.relname
               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
                AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
                AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                                                          AND d.deptype = 'e'))
-       SELECT c.name, 'TABLE' AS kind, string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type) AS rights,
+       SELECT format('%I.%I', c.nspname, c.relname) AS name, 'TABLE' AS kind,
+              string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type) AS rights,
               bool_or(a.privilege_type <> 'SELECT') AS writes, '' AS by
          FROM ours c, aclexplode(c.relacl) AS a
         WHERE a.grantee = 0
-        GROUP BY c.name
+        GROUP BY c.nspname, c.relname
         UNION ALL
        SELECT name, 'COLUMNS', string_agg(format('%s (%s)', privilege_type, columns), ', ' ORDER BY privilege_type),
               bool_or(privilege_type <> 'SELECT'), ''
-         FROM (SELECT c.name, x.privilege_type, string_agg(quote_ident(t.attname), ', ' ORDER BY t.attnum) AS columns
+         FROM (SELECT format('%I.%I', c.nspname, c.relname) AS name, x.privilege_type,
+                      string_agg(quote_ident(t.attname), ', ' ORDER BY t.attnum) AS columns
                  FROM pg_attribute t JOIN ours c ON c.oid = t.attrelid, aclexplode(t.attacl) AS x
                 WHERE t.attacl IS NOT NULL AND t.attnum > 0 AND NOT t.attisdropped AND x.grantee = 0
-                GROUP BY c.name, x.privilege_type) a
+                GROUP BY c.nspname, c.relname, x.privilege_type) a
         GROUP BY name
         UNION ALL
        SELECT coalesce(quote_ident(n.nspname), current_database()::text), 'DEFAULT',

@@ -39,6 +39,12 @@ HOLDER = f"""(SELECT who, age, extract(epoch FROM clock_timestamp() - since)::fl
                  AND (idle OR age >= 1000 OR since < clock_timestamp() - interval '2 s')
                ORDER BY age DESC LIMIT 1)"""  # noqa: S608  (constants)
 
+# Autovacuum was there a moment ago and comes again: what died since is the ordinary work of a queue.
+SOON = """(current_setting('autovacuum')::bool
+    AND pg_stat_get_last_autovacuum_time(c.oid) > now() - 2 * current_setting('autovacuum_naptime')::interval
+    AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions)
+                     WHERE NOT CASE option_name WHEN 'autovacuum_enabled' THEN option_value::bool ELSE true END))"""
+
 
 @check_of(
     """SELECT name FROM pg_settings WHERE name IN ('autovacuum', 'track_counts') AND setting = 'off' ORDER BY name""",
@@ -54,6 +60,46 @@ def autovacuum_off(rows: list[Any], limits: Limits) -> Finding:
     names = ", ".join(row.name for row in rows)
     fix = alter_system(*(f"{row.name} = on" for row in rows))
     return Finding(Grade.FAIL, f"off: {names}", fix, names)
+
+
+TIMID: dict[str, tuple[float, str, str]] = {
+    "autovacuum_naptime": (3600, "'1min'", "autovacuum looks at a database once in {}"),
+    "autovacuum_vacuum_scale_factor": (1, "0.2", "a table is vacuumed when {:.0%} of its rows are dead"),
+    "autovacuum_analyze_scale_factor": (1, "0.1", "a table is analyzed when {:.0%} of its rows have changed"),
+    "autovacuum_vacuum_threshold": (1_000_000, "50", "no table with less than {:,.0f} dead rows is vacuumed"),
+    "autovacuum_analyze_threshold": (1_000_000, "50", "no table with less than {:,.0f} changed rows is analyzed"),
+    "autovacuum_vacuum_cost_delay": (50, "'2ms'", "autovacuum sleeps for {:g} ms after each little work"),
+    "autovacuum_freeze_max_age": (1.5e9, "200000000", "nothing is frozen before {:.0%} of all ids are used"),
+    "autovacuum_multixact_freeze_max_age": (1.5e9, "400000000", "multixacts wait until {:.0%} of the ids are used"),
+}
+"""Settings with which autovacuum is on and does not come: from which value on, what is usual, what it means."""
+IDS = 2**31
+
+
+@check_of(
+    """SELECT name, setting::float AS value, current_setting(name) AS shown, context = 'postmaster' AS restart
+         FROM pg_settings
+        WHERE name LIKE 'autovacuum%' AND vartype IN ('integer', 'real')
+          AND current_setting('autovacuum')::bool ORDER BY name""",
+    cost="quick",
+)
+def timid_autovacuum(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Autovacuum that is on, and set so that it hardly ever comes.
+
+    It is as good as off, and nothing says so. A freeze_max_age near its end leaves no time before the server stops.
+    """
+    found = []
+    for row in rows:
+        least, usual, means = TIMID.get(row.name, (None, "", ""))
+        if least is None or row.value < least:
+            continue
+        amount = row.value / IDS if least == 1.5e9 else row.value
+        text = f"{row.name} = {row.shown}: {means.format(span(amount) if row.name.endswith('naptime') else amount)}"
+        fix = alter_system(f"{row.name} = {usual}")
+        if row.restart:
+            fix = f"-- the server takes it up when it restarts\nALTER SYSTEM SET {row.name} = {usual};"
+        found.append(Finding(Grade.WARN, text, fix, row.name, row.value, threshold=least))
+    return found or Finding(Grade.OK, "autovacuum comes in time")
 
 
 @check_of(
@@ -109,7 +155,7 @@ def _vacuum(row: Any) -> tuple[str, str]:
 
 @check_of(
     f"""SELECT c.oid::regclass::text AS name, s.dead, s.dead::float / greatest(s.live + s.dead, 1) AS share,
-              h.who, h.age AS held, h.seconds AS held_for
+              h.who, h.age AS held, h.seconds AS held_for, {SOON} AS soon
          FROM pg_class c
         CROSS JOIN LATERAL (SELECT pg_stat_get_dead_tuples(c.oid) AS dead, pg_stat_get_live_tuples(c.oid) AS live) s
          LEFT JOIN {HOLDER} h ON true
@@ -124,10 +170,13 @@ def _vacuum(row: Any) -> tuple[str, str]:
 def dead_rows(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Dead rows that vacuum has not removed, in tables with 10,000 or more (limits as a share of the rows).
 
-    Every scan reads them, and the table grows; what is large stays so after vacuum.
+    Every scan reads them, and the table grows; what is large stays so after vacuum. Where autovacuum was a moment ago,
+    and nothing holds it back, it comes again.
     """
     found = []
     for row in rows:
+        if row.soon and not row.who:
+            continue
         why, fix = _vacuum(row)
         text = f"{row.name} has {row.dead:,} dead rows ({row.share:.0%}){why}"
         found.append(limits.finding(row.share, text, fix=fix, object=row.name))
@@ -138,7 +187,7 @@ def dead_rows(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     f"""SELECT c.oid::regclass::text AS name, s.dead, s.live, due.rows AS due, s.dead / due.rows AS ratio,
               extract(epoch FROM now() - greatest(pg_stat_get_last_vacuum_time(c.oid),
                                                   pg_stat_get_last_autovacuum_time(c.oid)))::float AS age,
-              h.who, h.age AS held, h.seconds AS held_for
+              h.who, h.age AS held, h.seconds AS held_for, {SOON} AS soon
          FROM pg_class c
         CROSS JOIN LATERAL (SELECT pg_stat_get_dead_tuples(c.oid) AS dead, pg_stat_get_live_tuples(c.oid) AS live) s
         CROSS JOIN LATERAL (
@@ -166,7 +215,7 @@ def overdue_vacuums(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """
     found = []
     for row in rows:
-        if row.dead >= LEAST_DEAD and row.dead >= TOLD * (row.dead + row.live):
+        if (row.dead >= LEAST_DEAD and row.dead >= TOLD * (row.dead + row.live)) or (row.soon and not row.who):
             continue
         why, fix = _vacuum(row)
         last = "never" if row.age is None else f"{span(row.age)} ago"

@@ -133,6 +133,17 @@ def twin_of_the_key(stage: Stage) -> None:
     made(stage, f'CREATE INDEX "odd i" ON {TABLE} (id)')
 
 
+def twin_and_beginning(stage: Stage) -> str:
+    """Make an index that equals one and begins another: it is told once."""
+    made(
+        stage,
+        f"CREATE UNIQUE INDEX first ON {TABLE} (a)",
+        f'CREATE INDEX "odd i" ON {TABLE} (a)',
+        f"CREATE UNIQUE INDEX longer ON {TABLE} (a, b)",
+    )
+    return 'public."odd i"'
+
+
 def older_than_the_key(stage: Stage) -> str:
     """Make a UNIQUE constraint before the primary key of the same column: the key must not be the one to go."""
     stage.sql(
@@ -171,6 +182,8 @@ def not_quite_twins(stage: Stage) -> None:
         f"CREATE INDEX ON {TABLE} USING hash (b)",
         f"CREATE INDEX ON {TABLE} (lower(b))",
         f"CREATE INDEX ON {TABLE} (upper(b))",
+        f"CREATE INDEX ON {TABLE} USING brin (a)",
+        f"CREATE INDEX ON {TABLE} USING brin (a) WITH (pages_per_range = 4)",
         f"CREATE INDEX ON {TABLE} USING gist (b gist_trgm_ops(siglen = 12))",
         f"CREATE INDEX ON {TABLE} USING gist (b gist_trgm_ops(siglen = 64))",
     )
@@ -457,6 +470,7 @@ LOOKALIKES = [
     Lookalike("a constraint that a foreign key points to", "duplicate_indexes", pointed_to),
     Lookalike("beginnings that differ in one thing", "prefix_indexes", not_quite_beginnings),
     Lookalike("the beginning of another, by which the table is clustered", "prefix_indexes", clustered),
+    Lookalike("the beginning of another that is told as a twin", "prefix_indexes", twin_and_beginning),
     Lookalike("a partition's part of an index", "prefix_indexes", attached),
     Lookalike("an index that is used", "unused_indexes", used),
     Lookalike("unused indexes that hold or serve something", "unused_indexes", unused_but_needed),

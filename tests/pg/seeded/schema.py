@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
 
-from .stage import Fault, Lookalike, Stage
+from .sessions import busy
+from .stage import Fault, Lookalike, Stage, wait_for
 
 TABLE = 'public."odd ""t"'
 QUIET = "BEFORE UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
@@ -208,6 +210,48 @@ def make_room(stage: Stage, finding: Finding) -> None:
     stage.sql(*("\n".join(lines).split(";\n")), 'ANALYZE public."odd rest"')
 
 
+def detaching(stage: Stage) -> tuple[Any, Any]:
+    """Begin to detach a partition of a table that a transaction reads; return who reads, and who detaches."""
+    stage.sql(
+        f"CREATE TABLE {TABLE} (x int PRIMARY KEY) PARTITION BY LIST (x)",
+        f'CREATE TABLE public."odd 1" PARTITION OF {TABLE} FOR VALUES IN (1)',
+    )
+    reader, session = stage.connect(), stage.connect()
+    reader.execute(f"BEGIN; SELECT FROM {TABLE}".encode())
+    busy(stage, session, f'ALTER TABLE {TABLE} DETACH PARTITION public."odd 1" CONCURRENTLY')
+    wait_for(lambda: stage.db.execute("SELECT FROM pg_inherits WHERE inhdetachpending").fetchall())
+    return reader, session
+
+
+def half_detached(stage: Stage) -> None:
+    reader, session = detaching(stage)
+    session.cancel()
+    reader.execute("COMMIT")
+    active = "SELECT FROM pg_stat_activity WHERE state = 'active' AND pid = %s"
+    wait_for(lambda: not stage.db.execute(active, [session.info.backend_pid]).fetchall())
+
+
+def being_detached(stage: Stage) -> str:
+    detaching(stage)
+    return 'public."odd 1"'
+
+
+def in_a_parted_default(stage: Stage) -> None:
+    """Fill a default partition that is partitioned itself."""
+    stage.sql(
+        f"CREATE TABLE {TABLE} (a int, b int, PRIMARY KEY (a, b)) PARTITION BY LIST (a)",
+        f'CREATE TABLE public."odd rest" PARTITION OF {TABLE} DEFAULT PARTITION BY LIST (b)',
+        'CREATE TABLE public."odd 1" PARTITION OF public."odd rest" FOR VALUES IN (1)',
+        f"INSERT INTO {TABLE} VALUES (1, 1)",
+        f"ANALYZE {TABLE}",
+    )
+
+
+def empty_it(stage: Stage, finding: Finding) -> None:
+    assert f"INSERT INTO {TABLE}" in finding.fix
+    stage.sql(f"DELETE FROM {TABLE}", f"ANALYZE {TABLE}")
+
+
 def default_unused(stage: Stage) -> str:
     stage.sql(
         f"CREATE TABLE {TABLE} (a int PRIMARY KEY) PARTITION BY RANGE (a)",
@@ -260,6 +304,8 @@ FAULTS = [
         least=15,
     ),
     Fault("a published table's partition", "replica_identity", published_part, grade=Grade.FAIL),
+    Fault("a partition that is half detached", "half_detached", half_detached, 'public."odd 1"'),
+    Fault("rows of a partitioned rest", "default_partitions", in_a_parted_default, 'public."odd rest"', mend=empty_it),
     Fault("rows that no partition takes", "default_partitions", in_the_default, 'public."odd rest"', mend=make_room),
 ]
 LOOKALIKES = [
@@ -284,5 +330,6 @@ LOOKALIKES = [
             "CREATE PUBLICATION p FOR TABLE {table}",
         ),
     ),
+    Lookalike("a partition that is being detached", "half_detached", being_detached),
     Lookalike("a default partition without rows", "default_partitions", default_unused),
 ]

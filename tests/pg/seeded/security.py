@@ -240,6 +240,16 @@ def collation_of_no_index(stage: Stage) -> None:
     stage.sql(OLDER)
 
 
+def lost_extension(stage: Stage) -> None:
+    """Give an extension a name of which the server has no files."""
+    stage.sql("CREATE EXTENSION hstore", "UPDATE pg_extension SET extname = 'lo st' WHERE extname = 'hstore'")
+
+
+def found_again(stage: Stage, finding: Finding) -> None:
+    assert 'DROP EXTENSION "lo st"' in finding.fix
+    stage.sql("UPDATE pg_extension SET extname = 'hstore' WHERE extname = 'lo st'")
+
+
 def old_extension(stage: Stage) -> None:
     stage.sql("CREATE EXTENSION hstore WITH SCHEMA public VERSION '1.4'")
 
@@ -390,6 +400,7 @@ FAULTS = [
     Fault("row security that hides all rows", "row_security", no_policy, 'public."no p"', mend=write_policy),
     Fault("a database under another C library", "database_collation", other_library, grade=Grade.FAIL, least=17),
     Fault("a collation that changed", "collations", other_collation, 'public."odd c"', grade=Grade.FAIL),
+    Fault("an extension whose files are gone", "extension_updates", lost_extension, "lo st", mend=found_again),
     Fault("an extension left at an old version", "extension_updates", old_extension, "hstore"),
     Fault("a slot whose WAL has gone", "lost_slots", lost_slot, "left_behind", grade=Grade.FAIL),
     Fault("more WAL than the settings allow", "wal_size", full_wal, sets=("health.limits.wal_size.warn=0.6",)),

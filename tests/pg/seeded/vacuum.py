@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
 
@@ -191,10 +193,51 @@ def dead_of_a_session(stage: Stage) -> None:
 
 
 NOW = "health.limits.long_vacuums.warn=0.01"
+
+
+def queue(rows: int) -> Callable[[Stage], str]:
+    """Return a seed that empties a table which autovacuum has just vacuumed, and looks at again soon."""
+
+    def seed(stage: Stage) -> str:
+        stage.setting("autovacuum_naptime", "1s")
+        stage.sql(
+            f"CREATE TABLE {TABLE} (id int PRIMARY KEY)",
+            f"INSERT INTO {TABLE} SELECT generate_series(1, {2 * rows})",
+            f"DELETE FROM {TABLE} WHERE id <= {rows}",
+            FLUSH,
+        )
+        vacuumed = f"SELECT WHERE pg_stat_get_last_autovacuum_time('{TABLE}'::regclass) IS NOT NULL"
+        wait_for(lambda: stage.db.execute(vacuumed.encode()).fetchall(), 60)
+        stage.setting("autovacuum_naptime", "10min")
+        stage.sql(f"DELETE FROM {TABLE}", FLUSH)
+        return TABLE
+
+    return seed
+
+
+def eager(stage: Stage) -> None:
+    stage.setting("autovacuum_naptime", "10s")
+    stage.setting("autovacuum_vacuum_scale_factor", "0.02")
+    stage.setting("autovacuum_vacuum_threshold", "5000")
+    stage.setting("autovacuum_vacuum_cost_delay", "20ms")
+
+
 BUSY = ("health.limits.busy_vacuum_workers.warn=0.01", "health.limits.busy_vacuum_workers.fail=1e6")
 FAULTS = [
     Fault("autovacuum is off", "autovacuum_off", switched_off, "autovacuum", grade=Grade.FAIL),
     Fault("nothing is counted", "autovacuum_off", blind, "track_counts", grade=Grade.FAIL),
+    Fault(
+        "autovacuum that comes once a day",
+        "timid_autovacuum",
+        lambda stage: stage.setting("autovacuum_naptime", "1d"),
+        "autovacuum_naptime",
+    ),
+    Fault(
+        "autovacuum that waits for more dead rows than there are",
+        "timid_autovacuum",
+        lambda stage: stage.setting("autovacuum_vacuum_scale_factor", "10"),
+        "autovacuum_vacuum_scale_factor",
+    ),
     Fault("a table that autovacuum leaves alone", "autovacuum_off_tables", left_alone, TABLE),
     Fault("off in other words", "autovacuum_off_tables", left_alone_in_other_words, TABLE),
     Fault("a TOAST table that autovacuum leaves alone", "autovacuum_off_tables", toast_left_alone, TABLE),
@@ -219,7 +262,10 @@ FAULTS = [
     indexed_updates(),
 ]
 LOOKALIKES = [
+    Lookalike("autovacuum that is set to come often", "timid_autovacuum", eager),
     Lookalike("a table that says that autovacuum is on", "autovacuum_off_tables", seen),
+    Lookalike("a queue that autovacuum comes to", "dead_rows", queue(20_000)),
+    Lookalike("a short queue that autovacuum comes to", "overdue_vacuums", queue(4000)),
     Lookalike("a few dead rows", "dead_rows", few_dead),
     Lookalike("a few dead rows are not overdue", "overdue_vacuums", few_dead),
     Lookalike("dead rows that dead_rows tells of", "overdue_vacuums", dead),

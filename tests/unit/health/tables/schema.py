@@ -51,6 +51,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("replica_identity", [], OK, ""),
     ("replica_identity", [{"name": "t", "identity": "d", "candidate": None}], FAIL, "t"),
     ("replica_identity", [{"name": "t", "identity": "n", "candidate": "u"}], FAIL, "t"),
+    ("half_detached", [], OK, ""),
+    ("half_detached", [{"name": "t_1", "parent": "t", "rows": 3.0}], WARN, "t_1"),
     ("default_partitions", [], OK, ""),
     ("default_partitions", [{"name": "t_d", "parent": "t", "rows": 0.0}], OK, ""),
     ("default_partitions", [{"name": "t_d", "parent": "t", "rows": 3.0}], WARN, "t_d"),

@@ -118,6 +118,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
         "s.c",
     ),
     ("extension_updates", [], OK, ""),
+    ("extension_updates", [{"name": "x y", "ident": '"x y"', "installed": "1.0", "offered": None}], WARN, "x y"),
     ("extension_updates", [{"name": "x", "ident": "x", "installed": "1.3", "offered": "1.6"}], WARN, "x"),
     ("lost_slots", [], OK, ""),
     ("lost_slots", [{**SLOT, "status": "unreserved"}], WARN, "it's"),

@@ -7,8 +7,8 @@ from typing import Any
 from pgcohesion.view import Grade
 
 OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
-FREE = {"who": None, "held": None, "held_for": None}
-HELD = {"who": "process 7", "held": 5_000_000, "held_for": 600.0}
+FREE = {"who": None, "held": None, "held_for": None, "soon": False}
+HELD = {"who": "process 7", "held": 5_000_000, "held_for": 600.0, "soon": False}
 DEAD = {"name": "t", "dead": 20_000, "share": 0.1, **FREE}
 OVERDUE = {"name": "t", "dead": 5000, "live": 100, "due": 1000.0, "ratio": 5.0, "age": None, **FREE}
 PACE = {"cost_limit": 200, "paced": True}
@@ -25,10 +25,17 @@ HOT = {
     "seconds": 3600.0,
     "age": 1e6,
 }
+TIMID = {"name": "autovacuum_vacuum_scale_factor", "value": 5.0, "shown": "5", "restart": False}
+AGED = {"name": "autovacuum_freeze_max_age", "value": 2e9, "shown": "2000000000", "restart": True}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("autovacuum_off", [], OK, ""),
     ("autovacuum_off", [{"name": "autovacuum"}, {"name": "track_counts"}], FAIL, "autovacuum, track_counts"),
+    ("timid_autovacuum", [{**TIMID, "value": 0.2}], OK, ""),
+    ("timid_autovacuum", [TIMID], WARN, "autovacuum_vacuum_scale_factor"),
+    ("timid_autovacuum", [{**TIMID, "name": "autovacuum_max_workers", "value": 1e9}], OK, ""),
+    ("timid_autovacuum", [{**TIMID, "name": "autovacuum_naptime", "value": 7200.0}], WARN, "autovacuum_naptime"),
+    ("timid_autovacuum", [AGED], WARN, "autovacuum_freeze_max_age"),
     ("autovacuum_off_tables", [], OK, ""),
     ("autovacuum_off_tables", [{"name": "t", "toast": True, "rows": -1.0}], WARN, "t"),
     ("dead_rows", [], OK, ""),
@@ -36,6 +43,9 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("dead_rows", [{**DEAD, "share": 0.2}], WARN, "t"),
     ("dead_rows", [{**DEAD, "share": 0.9, **HELD}], FAIL, "t"),
     ("dead_rows", [{**DEAD, "share": 0.9, **HELD, "held_for": None}], FAIL, "t"),
+    ("dead_rows", [{**DEAD, "share": 0.7, "soon": True}], OK, ""),
+    ("dead_rows", [{**DEAD, **HELD, "share": 0.7, "soon": True}], FAIL, "t"),
+    ("overdue_vacuums", [{**OVERDUE, "soon": True}], OK, ""),
     ("overdue_vacuums", [], OK, ""),
     ("overdue_vacuums", [{**OVERDUE, "ratio": 2.9}], OK, ""),
     ("overdue_vacuums", [OVERDUE], WARN, "t"),
