@@ -13,7 +13,7 @@ from msgspec import Struct, to_builtins
 from ..view import Answer, Grade, Line, Table, View, count
 from .asking import EXTENSIONS, PATH, ask
 from .changes import SEVERITY
-from .registry import Check, Limits
+from .registry import ROLE, Check, Limits
 from .running import with_host
 from .windows import windowed
 
@@ -76,11 +76,12 @@ def run(ctx: Context, checks: Sequence[Check]) -> Tries:
 def _tried(ctx: Context, connection: psycopg.Connection[Any], check: Check, query: str) -> Tried:
     timeout, path = ctx.config.health.timeout / 2, None if check.external else PATH
     if check.guard:
-        (answer,) = ask(connection, [f"SELECT ({check.guard}) AS allowed"], timeout, path)
+        guard = f"SELECT ({check.guard}) AS allowed, quote_ident(current_user) AS role"
+        (answer,) = ask(connection, [guard], timeout, path)
         if isinstance(answer, psycopg.Error):
             return Tried(check.id, check.area, 0.0, 0, problem=f"its guard: {answer.diag.message_primary}")
         if not answer[0].allowed:
-            return Tried(check.id, check.area, 0.0, 0, skipped=f"needs {check.needs}")
+            return Tried(check.id, check.area, 0.0, 0, skipped=f"needs {check.needs.replace(ROLE, answer[0].role)}")
     started = time.monotonic()
     (rows,) = ask(connection, [query], timeout, path)
     seconds = time.monotonic() - started

@@ -25,6 +25,8 @@ Cost = Literal["quick", "standard", "deep"]
 _checks: dict[str, Check] = {}
 NONE: Mapping[str, str] = MappingProxyType({})
 UNDECIDED = "it could not decide"
+ROLE = "<role>"
+"""In the GRANT that a skipped finding names: whose checks were skipped, as an identifier."""
 YOUNG = "young"
 """The kind of a finding that is unknown because its counters are."""
 

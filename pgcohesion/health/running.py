@@ -13,6 +13,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from msgspec.structs import replace
+from psycopg.sql import Identifier
 
 from ..connections import translate
 from ..connections.availability import ADVICE
@@ -21,7 +23,7 @@ from ..view import Grade
 from .agreeing import agreed
 from .altering import WRITTEN, undoable
 from .asking import EXTENSIONS, PATH, Answer, ask
-from .registry import Check, Finding, Limits, findings
+from .registry import ROLE, Check, Finding, Limits, findings
 from .windows import sample, windowed
 
 if TYPE_CHECKING:
@@ -34,8 +36,11 @@ CREW = 4  # databases of one server that are asked at once
 DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 NOT_ALLOWED, NO_DATABASE, NOT_ACCEPTING = "42501", "3D000", "55000"
 SERVER = f"""SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only,
-    (SELECT array_agg(datname::text ORDER BY datname) FROM pg_database
-      WHERE datallowconn AND NOT datistemplate AND has_database_privilege(datname, 'CONNECT')) AS databases,
+    quote_ident(current_user) AS role,
+    (SELECT json_object_agg(datname, CASE WHEN NOT datallowconn THEN 'closed'
+                                          WHEN NOT has_database_privilege(datname, 'CONNECT') THEN 'denied'
+                                          WHEN datconnlimit = -2 THEN 'broken' ELSE 'open' END ORDER BY datname)
+       FROM pg_database WHERE NOT datistemplate) AS databases,
     {WRITTEN}"""  # noqa: S608  (constants)
 Earlier = Mapping["Place", tuple[float, Mapping[str, Any]]]
 Job = Callable[[], Iterable[Finding]]
@@ -60,6 +65,7 @@ class Look:
         self._several = False
         self._across: dict[str, list[Any]] = {}
         self._written: dict[str, Mapping[str, str | None]] = {}
+        self._roles: dict[str, str] = {}
         self._started = 0
 
     def findings(self) -> Iterator[Finding]:
@@ -77,7 +83,10 @@ class Look:
         # What programs read from, and no host says how to ask as its superuser.
         unasked = self.ctx.config.application.replicas[len(others) :]
         for one in agreed(chain(self._results(), self._compared()), everywhere, [*others, *unasked]):
-            yield undoable(one, self._written.get(one.host))
+            if one.grade is Grade.SKIPPED:
+                yield replace(one, text=one.text.replace(ROLE, self._roles.get(one.host, ROLE)))
+            else:
+                yield undoable(one, self._written.get(one.host))
 
     # --- the crew ---------------------------------------------------------------------------------------------
 
@@ -141,10 +150,10 @@ class Look:
         server = answers[0]
         if isinstance(server, psycopg.Error):
             raise translate(server, "the health checks could not be run")
-        self._written[host] = server[0].written or {}
+        self._written[host], self._roles[host] = server[0].written or {}, server[0].role
         yield from self._availability(ctx, host, server[0], time.monotonic() - started)
         if inside:
-            yield from self._databases(ctx, main, server[0].databases or [], inside, host)
+            yield from self._databases(ctx, main, server[0].databases or {}, inside, host)
         yield from self._judged(connection, cluster, "", host, answers[1:])
         yield from self._judged(connection, inside, main, host, answers[1:])
 
@@ -169,13 +178,22 @@ class Look:
     # --- databases ----------------------------------------------------------------------------------------------
 
     def _databases(
-        self, ctx: Context, main: str, present: Sequence[str], checks: Sequence[Check], host: str
+        self, ctx: Context, main: str, present: Mapping[str, str], checks: Sequence[Check], host: str
     ) -> Iterator[Finding]:
-        for name in ctx.config.databases:
-            if name not in present and not host:
+        wanted = [name for name in ctx.config.health.databases or present if name != main]
+        for name in ctx.config.databases if not host else ():
+            ident = Identifier(name).as_string()
+            if name not in present:
                 fix = f"inv db.setup --env={ctx.env}"
                 yield Finding(Grade.FAIL, f"database {name} is missing", fix, name, check="databases")
-        wanted = [name for name in ctx.config.health.databases or present if name in present and name != main]
+            elif present[name] == "closed":
+                fix, undo = (f"ALTER DATABASE {ident} ALLOW_CONNECTIONS {to};" for to in ("true", "false"))
+                text = f"database {name} takes no connections"
+                yield Finding(Grade.FAIL, text, fix, name, check="databases", undo=undo)
+        for name in (name for name in wanted if present.get(name) == "denied"):
+            needs = f"needs GRANT CONNECT ON DATABASE {Identifier(name).as_string()} TO {ROLE};"
+            yield Finding(Grade.SKIPPED, needs, object=name, check="databases", database=name, host=host)
+        wanted = [name for name in wanted if present.get(name) == "open"]
         for part in range(min(CREW, len(wanted))):
             names = wanted[part::CREW]
             self._start(lambda names=names: self._each(ctx, names, checks, host), self._no_databases(names, host))  # type: ignore[misc]
@@ -322,8 +340,6 @@ def _refusal(check: Check, guards: Sequence[Answer]) -> Finding | None:
 
 
 def _of(check: Check, finding: Finding, database: str, host: str) -> Finding:
-    from msgspec.structs import replace
-
     return replace(finding, check=check.id, database=database, host=host)
 
 

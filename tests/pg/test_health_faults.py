@@ -233,6 +233,47 @@ def test_what_a_monitoring_role_may_not_see_is_skipped_not_failed(ctx: Context, 
         ctx.db.execute("DROP ROLE watcher")
 
 
+def databases(context: Context) -> list[Finding]:
+    return [one for one in health.check(context, "no_primary_key", remember=False).results if one.check == "databases"]
+
+
+def test_a_declared_database_that_is_missing_or_takes_no_connections(ctx: Context, shared: Project) -> None:
+    with opened(shared, "databases.the archive.owner=chanuka_owner") as context:
+        (finding,) = databases(context)
+        assert (finding.grade, finding.object) == (Grade.FAIL, "the archive")
+        assert finding.fix == "inv db.setup --env=test"
+        ctx.db.execute('CREATE DATABASE "the archive" ALLOW_CONNECTIONS false', database="postgres")
+        try:
+            (finding,) = databases(context)
+            assert (finding.grade, finding.object) == (Grade.FAIL, "the archive")
+            ctx.db.execute(finding.fix)
+            assert databases(context) == []
+            ctx.db.execute(finding.undo)
+            assert databases(context)
+        finally:
+            ctx.db.execute('DROP DATABASE "the archive"', database="postgres")
+
+
+def test_a_database_that_the_role_may_not_enter_is_skipped_with_the_grant(ctx: Context, shared: Project) -> None:
+    ctx.db.execute("""CREATE ROLE "a watcher" LOGIN PASSWORD 'watcher-pw' IN ROLE pg_monitor""")
+    ctx.db.execute('GRANT CONNECT ON DATABASE chanuka TO "a watcher"')
+    ctx.db.execute('CREATE DATABASE "the vault"', database="postgres")
+    try:
+        ctx.db.execute('REVOKE CONNECT ON DATABASE "the vault" FROM PUBLIC')
+        with opened(shared) as context:
+            given = context.server.parameters()
+            context.server.parameters = lambda: {**given, "user": "a watcher", "password": "watcher-pw"}  # type: ignore[method-assign]
+            (finding,) = (one for one in databases(context) if one.object == "the vault")
+            assert finding.grade is Grade.SKIPPED
+            assert finding.text == 'needs GRANT CONNECT ON DATABASE "the vault" TO "a watcher";'
+            ctx.db.execute(finding.text.removeprefix("needs "))
+            assert not [one for one in databases(context) if one.object == "the vault"]
+    finally:
+        ctx.db.execute('DROP DATABASE "the vault" WITH (FORCE)', database="postgres")
+        ctx.db.execute('REVOKE ALL ON DATABASE chanuka FROM "a watcher"')
+        ctx.db.execute('DROP ROLE "a watcher"')
+
+
 def test_a_session_that_was_ended_is_opened_again_or_told(ctx: Context) -> None:
     pid = ctx.db.connection().info.backend_pid
     with psycopg.connect(**ctx.server.parameters(), dbname="postgres", autocommit=True) as other:  # type: ignore[arg-type]

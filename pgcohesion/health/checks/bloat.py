@@ -14,7 +14,7 @@ MOST = 4 * 1024 * MIB
 """Bytes that are read in search of empty space."""
 ROW, WIDE_ROW = 400, 2100
 """Bytes: more than a row of a catalogue takes; the wide ones keep what is longer in a TOAST table."""
-NEEDS = "SELECT on them, as only who may read a table sees its statistics: GRANT pg_read_all_data TO role;"
+NEEDS = "SELECT on them, as only who may read a table sees its statistics: GRANT pg_read_all_data TO <role>;"
 # Of each column: length, alignment, share of nulls, average width. The last two are NULL where they cannot be known.
 ALIGN = "CASE a.attalign WHEN 'd' THEN 8 WHEN 'i' THEN 4 WHEN 's' THEN 2 ELSE 1 END"
 COLUMN = f"ARRAY[a.attlen, {ALIGN}, s.null_frac, s.avg_width]::float[]"

@@ -150,7 +150,7 @@ def broken_databases(rows: list[Any], limits: Limits) -> Finding | list[Finding]
     scope="database",
     cost="deep",
     guard=ALLOWED,
-    needs="EXECUTE on amcheck's functions: GRANT EXECUTE ON FUNCTION bt_index_check(regclass) TO role;",
+    needs="EXECUTE on amcheck's functions: GRANT EXECUTE ON FUNCTION bt_index_check(regclass) TO <role>;",
 )
 def damaged_indexes(rows: list[Any], limits: Limits) -> Finding:
     """B-tree indexes whose order amcheck finds broken: rows are there, and are not found.
@@ -177,7 +177,7 @@ def damaged_indexes(rows: list[Any], limits: Limits) -> Finding:
     scope="database",
     cost="deep",
     guard=ALLOWED,
-    needs="EXECUTE on amcheck's functions: GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO role;",
+    needs="EXECUTE on amcheck's functions: GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO <role>;",
 )
 def damaged_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Tables whose pages amcheck finds damaged: rows are lost, or come back that were deleted.

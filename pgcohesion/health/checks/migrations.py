@@ -10,7 +10,7 @@ from typing import Any
 from ...view import Grade, count, span
 from ..registry import Finding, Limits, most, probe
 
-LEDGER = "needs the ledger: GRANT USAGE ON SCHEMA pgcohesion TO role; GRANT SELECT ON pgcohesion.ledger TO role;"
+LEDGER = "needs the ledger: GRANT USAGE ON SCHEMA pgcohesion TO <role>; GRANT SELECT ON pgcohesion.ledger TO <role>;"
 of_migrations = partial(probe, "migrations", cost="standard")
 
 

@@ -87,7 +87,7 @@ def server_file_roles(rows: list[Any], limits: Limits) -> Finding | list[Finding
         WHERE rolcanlogin AND rolpassword LIKE 'md5%' ORDER BY rolname""",
     cost="quick",
     guard="has_table_privilege('pg_authid', 'SELECT')",
-    needs="superuser, or GRANT SELECT ON pg_authid TO role; (it shows the password hashes: think twice)",
+    needs="superuser, or GRANT SELECT ON pg_authid TO <role>; (it shows the password hashes: think twice)",
 )
 def md5_passwords(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Passwords that are stored as md5.
@@ -136,7 +136,7 @@ def password_encryption(rows: list[Any], limits: Limits) -> Finding:
     cost="quick",
     guard="has_table_privilege('pg_hba_file_rules', 'SELECT') "
     "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')",
-    needs="GRANT SELECT ON pg_hba_file_rules TO role; GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO role;",
+    needs="GRANT SELECT ON pg_hba_file_rules TO <role>; GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO <role>;",
 )
 def hba_rules(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Rules of pg_hba.conf that let in too many: no password, a password in clear, every address of the world.

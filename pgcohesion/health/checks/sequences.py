@@ -10,8 +10,8 @@ from ..registry import Finding, Limits, check_of, most
 
 LEAST = 0.1
 """The share below which nobody wants to know."""
-GRANT = "GRANT SELECT ON ALL SEQUENCES IN SCHEMA ... TO role; or GRANT pg_read_all_data TO role;"
-READS = "GRANT SELECT ON ALL TABLES IN SCHEMA ... TO role; and on their sequences; or GRANT pg_read_all_data TO role;"
+GRANT = "GRANT pg_read_all_data TO <role>; (or SELECT on these sequences alone)"
+READS = "GRANT pg_read_all_data TO <role>; (or SELECT on these tables and their sequences alone)"
 # To read a sequence is to wait for who alters it, and the view pg_sequences reads them all: those are left out. Only
 # those that are far on are looked at closely: 3276 is a tenth of a smallint.
 NEAR = f"""WITH read AS MATERIALIZED (

@@ -11,7 +11,7 @@ from ..altering import alter_system
 from ..registry import Finding, Limits, check_of
 
 SEES_ALL = "pg_has_role('pg_read_all_stats', 'USAGE')"
-NEEDS = "pg_read_all_stats, to see the sessions of others: GRANT pg_read_all_stats TO <the role that checks>;"
+NEEDS = "pg_read_all_stats, to see the sessions of others: GRANT pg_read_all_stats TO <role>;"
 SHOWN = 20
 FORGOTTEN, LONG = 10.0, 300.0  # seconds: told, though they need not be wrong yet
 NOTED = 0.10

@@ -31,8 +31,8 @@ def _identifier(name: str) -> str:
     "AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') "
     "AND has_table_privilege('pg_hba_file_rules', 'SELECT') "
     "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')",
-    needs="GRANT SELECT ON pg_file_settings, pg_hba_file_rules TO role; "
-    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_hba_file_rules() TO role;",
+    needs="GRANT SELECT ON pg_file_settings, pg_hba_file_rules TO <role>; "
+    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_hba_file_rules() TO <role>;",
 )
 def config_errors(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Errors in the server's configuration files, pg_hba.conf among them.

@@ -154,7 +154,7 @@ def slot_xmin(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     warn=20,
     fail=200,
     guard="has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE')",
-    needs="pg_monitor: GRANT pg_monitor TO role;",
+    needs="pg_monitor: GRANT pg_monitor TO <role>;",
 )
 def archive_backlog(rows: list[Any], limits: Limits) -> Finding:
     """WAL files that wait to be archived (limits in files).
@@ -187,7 +187,7 @@ def archive_backlog(rows: list[Any], limits: Limits) -> Finding:
     warn=2,
     fail=5,
     guard="has_function_privilege('pg_ls_waldir()', 'EXECUTE')",
-    needs="pg_monitor: GRANT pg_monitor TO role;",
+    needs="pg_monitor: GRANT pg_monitor TO <role>;",
 )
 def wal_size(rows: list[Any], limits: Limits) -> Finding:
     """The size of pg_wal (limits as a multiple of max_wal_size and wal_keep_size together).
@@ -259,7 +259,7 @@ def requested_checkpoints(rows: list[Any], limits: Limits) -> Finding:
     fail=10,
     cost="quick",
     guard="has_function_privilege('pg_control_checkpoint()', 'EXECUTE')",
-    needs="pg_monitor: GRANT pg_monitor TO role;",
+    needs="pg_monitor: GRANT pg_monitor TO <role>;",
     counters=("redo", "written"),
 )
 def late_checkpoints(rows: list[Any], limits: Limits) -> Finding:
