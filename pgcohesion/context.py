@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .server import Server
 
 UNGUARDED = ("development", "test")
+POSTGRESQL = 5432
+LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 
 
 class Options(Struct, frozen=True):
@@ -175,14 +177,41 @@ class Context:
         if config.url is None or self.host != self.config.primary[0]:
             return self.db.as_role(config.role) if config.role else self.db
         from .connections import Database
-        from .conninfo import parse
 
-        value = self.secret(config.url, "health.url")
-        if value is None:
-            raise ConfigError("there is no URL to look at", why="health.url has no value yet", fix=f"set {config.url}")
-        parameters = parse(value.reveal())
+        parameters = dict(self._url)
         database = parameters.pop("dbname", self.config.main_database)
         return Database(lambda: parameters, database, f"pgcohesion {self.task}".strip(), pooled=True)
+
+    @cached_property
+    def _url(self) -> dict[str, str]:
+        """Where ``[health] url`` leads, as libpq's parameters."""
+        from .conninfo import parse
+
+        url = self.config.health.url
+        value = self.secret(url, "health.url") if url else None
+        if value is None:
+            raise ConfigError("there is no URL to look at", why="health.url has no value yet", fix=f"set {url}")
+        return parse(value.reveal())
+
+    @property
+    def watched_name(self) -> str:
+        """What the server is called that health asks: the name of its host, or where ``[health] url`` leads."""
+        if not self.only_looked_at or self.host in self.config.hosts:
+            return self.host
+        host, port = self.watched_address
+        return f"{self.host if host[:1] in ('', '/', '@') else host}:{port}"
+
+    @property
+    def watched_address(self) -> tuple[str, int]:
+        """The first host and port to which ``[health] url`` leads."""
+        url = self._url
+        return url.get("host", "").split(",")[0], int(url.get("port", "").split(",")[0] or POSTGRESQL)
+
+    @property
+    def watched_here(self) -> bool:
+        """Whether ``[health] url`` leads to this machine, if only into a tunnel that begins here."""
+        hosts = self._url.get("hostaddr", self._url.get("host", "")).split(",")
+        return all(host in LOOPBACK or host.startswith(("/", "@")) for host in hosts)
 
     @property
     def only_looked_at(self) -> bool:

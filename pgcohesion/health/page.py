@@ -109,7 +109,8 @@ def _replace(path: Path, content: bytes) -> None:
 def gathered(ctx: Context, report: Report, checks: Iterable[Check], facts: Facts, refresh: float = 0) -> Material:
     """Return *report* with what else its page shows; a live one compares with what was an hour ago."""
     every = {check.id: check for check in checks}
-    hosts = tuple((name, host.role) for name, host in ctx.config.hosts.items()) or ((ctx.host, "primary"),)
+    one = (ctx.watched_name, "replica" if facts.standby else "primary")
+    hosts = tuple((name, host.role) for name, host in ctx.config.hosts.items()) or (one,)
     limits = {name: Limits.of(check, ctx.config.health.limits.get(name)) for name, check in every.items()}
     found: list[Curve] = []
     with kept(ctx) as history:

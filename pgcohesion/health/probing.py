@@ -128,7 +128,7 @@ class Prober:
             words, fix = f"{type(error).__name__}: {error}", ""
             self.ctx.log.warning("a run failed", exc_info=error)
         text = f"unreachable: {words}"
-        finding = Finding(Grade.FAIL, text, fix, self.ctx.host, check="availability", kind="unreachable")
+        finding = Finding(Grade.FAIL, text, fix, self.ctx.watched_name, check="availability", kind="unreachable")
         return Report((finding,), 0.0, self.ctx.env, time.time())
 
 

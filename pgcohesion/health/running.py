@@ -160,9 +160,10 @@ class Look:
     def _availability(self, ctx: Context, host: str, server: Any, seconds: float) -> Iterator[Finding]:
         check = next((one for one in self.checks if one.id == "availability"), None)
         if check:
-            role = ctx.config.hosts[ctx.host].role if ctx.host in ctx.config.hosts else "primary"
+            unknown = "" if ctx.only_looked_at else "primary"  # who looks at a standby by its URL knows what it is
+            role = ctx.config.hosts[ctx.host].role if ctx.host in ctx.config.hosts else unknown
             row = SimpleNamespace(
-                host=ctx.host, kind="", words="", fix="", seconds=seconds, role=role, standby=server.standby,
+                host=ctx.watched_name, kind="", words="", fix="", seconds=seconds, role=role, standby=server.standby,
                 read_only=server.read_only,
             )  # fmt: skip
             yield from findings(check, [row], self._limits(check), "", host)
@@ -383,6 +384,6 @@ def trouble(error: CohesionError, ctx: Context, seconds: float) -> SimpleNamespa
         of, fix = "query_timeout", ADVICE["query_timeout"]
     words = f"let us in and did not answer within {seconds:g} s" if of == "query_timeout" else error.why or error.what
     return SimpleNamespace(
-        host=ctx.host, kind=of, words=words, fix=fix, seconds=0.0, role="", standby=False,
+        host=ctx.watched_name, kind=of, words=words, fix=fix, seconds=0.0, role="", standby=False,
         read_only=False,
     )  # fmt: skip

@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from pgcohesion import backup
+from pgcohesion import backup, health
+from pgcohesion.context import Options
 from pgcohesion.opening import open_context
 from pgcohesion.runner.local import become
 from pgcohesion.setup import setup
@@ -101,7 +103,7 @@ def engines() -> Iterator[Engines]:
         prepared.ctx.close()
 
 
-def test_a_certificate_that_ends(engines: Engines) -> None:
+def test_a_certificate_that_ends(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     data = Path(engines.ctx.server.data_folder())
     openssl = "openssl req -x509 -newkey rsa:2048 -nodes -days 5 -subj /CN=x -keyout server.key -out server.crt"
     subprocess.run(openssl.split(), cwd=data, check=True, capture_output=True)
@@ -113,6 +115,15 @@ def test_a_certificate_that_ends(engines: Engines) -> None:
     engines.ctx.db.execute("SELECT pg_reload_conf()")
     wait_for(lambda: engines.ctx.db.execute("SHOW ssl")[0].ssl == "on")
     assert found(engines.project, "certificate") == [("certificate", Grade.FAIL, "server.crt")]
+    there = engines.ctx.server.parameters()
+    address = f"127.1:{there['port']}"  # for us somewhere else: only the server itself can show its certificate
+    engines.project.write("environments/away.toml", '[health]\nurl = { env = "AWAY" }\n')
+    monkeypatch.setenv("AWAY", f"postgresql://postgres:{there['password']}@{address}/postgres")
+    with closing(open_context("away", root=engines.project.root, options=Options(env="away"))) as away:
+        results = health.check(away, "served_certificate,host", remember=False).results
+    (served,) = (one for one in results if one.check != "availability")
+    assert (served.check, served.grade, served.object) == ("served_certificate", Grade.FAIL, address)
+    assert "ends in 5 d" in served.text
     subprocess.run(openssl.replace("-days 5", "-days 400").split(), cwd=data, check=True, capture_output=True)
     assert found(engines.project, "certificate") == []
 

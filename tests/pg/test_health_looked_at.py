@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from subprocess import CompletedProcess
@@ -9,7 +10,10 @@ from subprocess import CompletedProcess
 import psycopg
 import pytest
 
+from pgcohesion.context import Options
+from pgcohesion.health.sources import host
 from pgcohesion.opening import open_context
+from tests.pg.standby import following
 from tests.support import Project
 
 pytestmark = pytest.mark.pg
@@ -39,6 +43,31 @@ def test_it_is_asked(shared: Project, url: str, task: str) -> None:
     words = {"queries": ["--sample=0.2"], "check": ["--fail-on=never"]}.get(task, [])  # fsync is off there
     done = inv(shared, url, f"health.{task}", *words)
     assert done.returncode == 0, done.stderr
+
+
+def test_it_is_called_by_where_it_is(shared: Project, url: str) -> None:
+    told = json.loads(inv(shared, "postgresql://nobody@127.0.0.1:9/theirs", "health.check", "--json").stdout)
+    (finding,) = (one for one in told["result"]["findings"] if one["check"] == "availability")
+    assert (finding["object"], finding["kind"]) == ("127.0.0.1:9", "refused")
+
+
+def test_its_machine_is_looked_at_where_it_is_ours(shared: Project, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWAY", url)
+    with closing(open_context("away", root=shared.root, options=Options(env="away"))) as away:
+        assert [one.folder for one in host.read(away) or ()] == [away.watched.execute("SHOW data_directory")[0][0]]
+        monkeypatch.setattr(
+            host, "SETTINGS", host.SETTINGS.replace("pg_postmaster_start_time()", "'epoch'::timestamptz")
+        )
+        assert host.read(away) is None  # a folder of this name lies here, and the server is behind a tunnel
+
+
+def test_a_standby_may_be_one(shared: Project) -> None:
+    with following() as standby:
+        given = standby.ctx.server.parameters()
+        there = f"postgresql://postgres:{given['password']}@/chanuka?host={standby.home}&port={standby.port}"
+        told = json.loads(inv(shared, there, "health.check", "--json", "--fail-on=never").stdout)
+    (finding,) = (one for one in told["result"]["findings"] if one["check"] == "availability")
+    assert (finding["object"], finding["grade"]) == (f"localhost:{standby.port}", "ok")
 
 
 def test_our_migrations_are_not_wanted_there(shared: Project, url: str) -> None:

@@ -25,7 +25,7 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
         return Finding(
             Grade.FAIL, "read-only: it should be the primary and is a standby", fix, row.host, kind="read_only"
         )
-    if row.role == "primary" and row.read_only:
+    if row.role != "replica" and row.read_only and not row.standby:
         fix = alter_system("default_transaction_read_only = off")
         text = "read-only: default_transaction_read_only is on, writes fail"
         return Finding(Grade.FAIL, text, fix, row.host, kind="read_only")

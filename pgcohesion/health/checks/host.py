@@ -300,10 +300,23 @@ def certificate(rows: list[Any], limits: Limits) -> Finding:
         return Finding(Grade.OK, "the server has no certificate" if host.settings else "the server cannot say")
     if host.certificate_left is None:
         return Finding(Grade.UNKNOWN, f"{host.certificate} cannot be read with openssl there", object=host.certificate)
-    left = host.certificate_left
+    return _ends(host.certificate, host.certificate_left, limits)
+
+
+@probe("served", warn=-30, fail=-7)
+def served_certificate(rows: list[Any], limits: Limits) -> Finding:
+    """The TLS certificate that a server elsewhere shows (limits in days after its end: -30 warns a month before).
+
+    From then on clients that verify it cannot connect.
+    """
+    (served,) = rows
+    return _ends(served.name, served.left, limits)
+
+
+def _ends(name: str, left: float, limits: Limits) -> Finding:
     when = f"ends in {span(left)}" if left > 0 else f"ended {span(-left)} ago"
     fix = "SELECT pg_reload_conf();  -- in psql, once the new one lies there: no restart is needed"
-    return limits.finding(-left / DAY, f"the certificate {host.certificate} {when}", fix=fix, object=host.certificate)
+    return limits.finding(-left / DAY, f"the certificate {name} {when}", fix=fix, object=name)
 
 
 @on_host()

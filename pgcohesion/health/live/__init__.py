@@ -81,7 +81,7 @@ class Watch:
                 raise part.error
         return Snapshot(
             env=self._ctx.env,
-            host=self._ctx.host,
+            host=self._ctx.watched_name,
             now=time.time(),
             interval=self.reader.interval,
             seen=self.reader.seen,

@@ -14,6 +14,8 @@ from . import ask_if_up
 if TYPE_CHECKING:
     from ...context import Context
 
+SAME = 10.0
+"""Seconds in which a server begins to serve after its postmaster has begun."""
 SETTINGS = """
 SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS data,
        CASE WHEN current_setting('logging_collector') = 'on' THEN
@@ -29,7 +31,8 @@ SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS data,
        current_setting('huge_pages') AS huge_pages,
        current_setting('huge_pages_status', true) AS huge_pages_status,
        current_setting('shared_memory_size_in_huge_pages', true) AS huge_pages_needed,
-       split_part(current_setting('server_version'), ' ', 1) AS version
+       split_part(current_setting('server_version'), ' ', 1) AS version,
+       extract(epoch FROM pg_postmaster_start_time())::float AS started
 """
 
 # $1 data folder, $2 certificate (empty: none), then pairs of what a folder holds and its path. Each section begins with
@@ -52,6 +55,7 @@ place data "$data"; place WAL "$data/pg_wal"
 for space in "$data"/pg_tblspc/*; do [ -L "$space" ] && place "tablespace ${space##*/}" "$(readlink "$space")"; done
 while [ $# -gt 1 ]; do place "$1" "$2"; shift 2; done
 echo '== folder'; stat -c '%a %U %u' "$data"
+echo '== started'; sed -n 3p "$data/postmaster.pid"
 pid=$(head -n 1 "$data/postmaster.pid")
 [ "$(readlink "/proc/$pid/cwd")" = "$(cd "$data" && pwd -P)" ] || pid=self
 if [ "$pid" != self ]; then
@@ -192,29 +196,36 @@ def read(ctx: Context) -> list[Any] | None:
 
     Raises CohesionError when the host cannot be asked. A server that is down only leaves its settings unknown.
     """
-    if ctx.config.health.url is not None:
+    guest = ctx.only_looked_at
+    if guest and (ctx.config.primary[1].ssh or not ctx.watched_here):
         return None  # it is not ours to log in on
     settings = next(iter(ask_if_up(ctx, SETTINGS)), None)
-    data = (settings and settings.data) or ctx.server.data_folder()
-    packaged = ctx.config.postgresql.source == "packages"
+    data = (settings and settings.data) or ("" if guest else ctx.server.data_folder())
+    packaged = ctx.config.postgresql.source == "packages" and not guest
     certificate = (settings and settings.certificate) or ""
     argv = ("sh", "-c", SCRIPT, "host", data, certificate, *_folders(ctx, settings, data))
     before = time.time()
     done = ctx.runner.run(argv, user="root" if packaged else None)
     sections = dict(_sections(done.stdout))
-    if "absent" in sections:
+    if "absent" in sections or (guest and not _same(sections, settings)):
         return None
     facts = facts_of(sections, (before, time.time()))
     return [
         Host(
             **facts,
             remote=ctx.config.hosts[ctx.host].ssh is not None if ctx.host in ctx.config.hosts else False,
-            unit=getattr(ctx.server, "unit", ""),
+            unit="" if guest else getattr(ctx.server, "unit", ""),
             folder=data,
             certificate=certificate,
             settings=settings,
         )
     ]
+
+
+def _same(sections: dict[str, list[str]], settings: Any) -> bool:
+    """Return whether the server that answered is the one whose folder lies here, and not one behind a tunnel."""
+    started = _first(sections, "started")
+    return bool(started and settings and abs(float(started) - settings.started) < SAME)
 
 
 def _folders(ctx: Context, settings: Any, data: str) -> Iterator[str]:
