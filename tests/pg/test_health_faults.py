@@ -22,7 +22,7 @@ from pgcohesion.view import Grade
 from tests.support import Project
 
 pytestmark = pytest.mark.pg
-NOT_HERE = ("pooler", "pools", "backups", "alerts")  # none of them is declared
+NOT_HERE = ("pooler", "pools", "backups", "alerts", "served")  # none of them is declared
 
 
 @contextmanager

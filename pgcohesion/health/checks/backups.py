@@ -36,10 +36,9 @@ def backups_known(rows: list[Any], limits: Limits) -> Finding:
     text = "no backup is known"
     if facts.undeclared:
         text += f" (archive_command is `{facts.undeclared}`)"
-    fix = (
-        f"inv backup.create --env={facts.env}\n"
-        f'# or say who makes them, in environments/{facts.env}.toml:\n[health.backups.main]\nengine = "pgbackrest"'
-    )
+    fix = f'# say who makes them, in environments/{facts.env}.toml:\n[health.backups.main]\nengine = "pgbackrest"'
+    if facts.ours:
+        fix = f"inv backup.create --env={facts.env}\n{fix.replace('# say', '# or say')}"
     return Finding(Grade.WARN if facts.protected else Grade.INFO, text, fix)
 
 

@@ -248,11 +248,16 @@ def recovery_conflicts(rows: list[Any], limits: Limits) -> Finding | list[Findin
     return most([one for one in found if one.grade is not Grade.OK]) or _nothing(rows, "no conflict")
 
 
+MADE = "CREATE EXTENSION pg_stat_statements;"
+
+
 def _known(evicted: str, age: str) -> str:
     return f"""SELECT current_setting('shared_preload_libraries') ~ 'pg_stat_statements' AS loaded,
               EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS made,
               EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_stat_statements') AS available,
               current_setting('pg_stat_statements.max', true) AS most,
+              (SELECT string_agg(quote_literal(btrim(x, ' "')) || ', ', '')
+                 FROM unnest(string_to_array(current_setting('shared_preload_libraries'), ',')) AS x) AS others,
               {evicted}::float AS evicted, {age}::float AS age"""  # noqa: S608  (constants)
 
 
@@ -270,16 +275,18 @@ def statement_statistics(rows: list[Any], limits: Limits) -> Finding:
     (row,) = rows
     if row.loaded and row.made and row.evicted:
         text = f"pg_stat_statements forgot rare statements {row.evicted:,.0f} times in {span(row.seconds)}: "
-        fix = '-- settings."pg_stat_statements.max" = 20000 in the environment; it takes a restart'
+        fix = "ALTER SYSTEM SET pg_stat_statements.max = 20000;  -- with a restart"
         return Finding(Grade.INFO, f"{text}it keeps {row.most}", fix, value=row.evicted)
     if row.loaded and row.made:
         return Finding(Grade.OK, "pg_stat_statements is at work")
     if not row.available:
         return Finding(Grade.INFO, "pg_stat_statements is not installed on the host")
     if not row.loaded:
-        fix = '-- settings.shared_preload_libraries = "pg_stat_statements" in the environment, then inv provision.apply'
-        return Finding(Grade.INFO, "pg_stat_statements is not loaded", fix)
-    return Finding(Grade.INFO, "pg_stat_statements is loaded, not made", "CREATE EXTENSION pg_stat_statements;")
+        fix = (
+            f"ALTER SYSTEM SET shared_preload_libraries = {row.others or ''}'pg_stat_statements';  -- with a restart\n"
+        )
+        return Finding(Grade.INFO, "pg_stat_statements is not loaded", f"{fix}{MADE}  -- after it")
+    return Finding(Grade.INFO, "pg_stat_statements is loaded, not made", MADE)
 
 
 @check_of(

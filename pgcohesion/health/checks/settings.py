@@ -83,12 +83,8 @@ def logging(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.INFO, "not logged: " + ", ".join(LOGS[row.name][1] for row in rows), fix)
 
 
-ROLE = "ALTER ROLE application"
-TIMEOUTS = {
-    "statement_timeout": f"-- the application's role\n{ROLE} SET statement_timeout = '30s';",
-    "lock_timeout": f"-- the application's role\n{ROLE} SET lock_timeout = '5s';",
-    "idle_in_transaction_session_timeout": alter_system("idle_in_transaction_session_timeout = '10min'"),
-}
+OF_ROLES = {"statement_timeout": "30s", "lock_timeout": "5s"}
+IDLE = alter_system("idle_in_transaction_session_timeout = '10min'")
 
 
 @check_of(
@@ -97,7 +93,9 @@ TIMEOUTS = {
            ('lock_timeout', '{lock_timeout,statement_timeout,transaction_timeout}'),
            ('idle_in_transaction_session_timeout',
             '{idle_in_transaction_session_timeout,transaction_timeout,idle_session_timeout}'))
-       SELECT name FROM kinds k
+       SELECT name, array(SELECT quote_ident(rolname) FROM pg_roles
+                           WHERE rolcanlogin AND NOT rolsuper AND NOT rolreplication ORDER BY 1 LIMIT 5) AS roles
+         FROM kinds k
         WHERE NOT EXISTS (SELECT FROM pg_settings s WHERE s.name = ANY (k.names) AND s.reset_val <> '0')
           AND NOT EXISTS (SELECT FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
                            WHERE split_part(c.line, '=', 1) = ANY (k.names) AND split_part(c.line, '=', 2) <> '0')
@@ -112,9 +110,14 @@ def timeouts(rows: list[Any], limits: Limits) -> Finding:
     if not rows:
         return Finding(Grade.OK, "statements, lock waits and idle transactions end some day")
     names = ", ".join(row.name for row in rows)
-    fix = "\n".join(TIMEOUTS[row.name] for row in rows)
-    undo = "\n".join(f"{ROLE} RESET {row.name};" for row in rows if ROLE in TIMEOUTS[row.name])
-    return Finding(Grade.INFO, f"set nowhere: {names}", fix, undo=undo)
+    of_roles = [(f"ALTER ROLE {role}", row.name) for row in rows if row.name in OF_ROLES for role in row.roles]
+    fix = [f"{role} SET {name} = '{OF_ROLES[name]}';" for role, name in of_roles]
+    undo = [f"{role} RESET {name};" for role, name in of_roles]
+    if fix:
+        fix.insert(0, "-- for those of these roles that serve an application:")
+    if any(row.name not in OF_ROLES for row in rows):
+        fix.append(IDLE)
+    return Finding(Grade.INFO, f"set nowhere: {names}", "\n".join(fix), undo="\n".join(undo))
 
 
 @check_of(

@@ -10,6 +10,9 @@ from ..registry import YOUNG, Finding, Limits, check_of, most
 from .sessions import remark
 
 MIB, GIB = 1024**2, 1024**3
+ARCHIVING = "-- with pgBackRest, for one:\n" + alter_system(
+    "archive_command = 'pgbackrest --stanza=main archive-push %p'"
+)
 
 
 @check_of(
@@ -59,16 +62,13 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
     """WAL archiving: while it fails there is no point-in-time recovery, and WAL piles up."""
     (row,) = rows
     if row.mode == "off":
-        fix = '-- in the environment: settings.archive_mode = "on", and an archive_command of your backup tool'
+        fix = f"ALTER SYSTEM SET archive_mode = on;  -- with a restart\n{ARCHIVING}"
         return Finding(Grade.INFO, "archiving is off: what is lost since the last backup cannot be had back", fix)
     if row.standby and row.mode == "on":
         return Finding(Grade.OK, "a standby archives nothing while it is one")
     if not row.library and row.command in ("", "(disabled)"):
-        fix = "-- with pgBackRest, for one:\n"
-        fix += alter_system("archive_command = 'pgbackrest --stanza=main archive-push %p'")
-        return Finding(
-            Grade.FAIL, "archive_mode is on and archive_command is empty: WAL only piles up", fix, "archive_command"
-        )
+        text = "archive_mode is on and archive_command is empty: WAL only piles up"
+        return Finding(Grade.FAIL, text, ARCHIVING, "archive_command")
     if not row.library and row.command.split()[0].rpartition("/")[2] in ("true", ":", "echo"):
         text = f"archive_command is `{row.command}`: it says that it has archived, and does not"
         return Finding(Grade.FAIL, text, "-- name a command that copies %p to another place", "archive_command")

@@ -56,7 +56,7 @@ class Backups(Struct, frozen=True, kw_only=True):
     """Everything that is known of an environment's backups; *now* in epoch seconds.
 
     *protected*: the environment is. *relaxed*: it is one of a laptop or of tests, where old backups hurt nobody.
-    *undeclared*: what archive_command speaks of and nobody has declared.
+    *undeclared*: what archive_command speaks of and nobody has declared. *ours*: we can make backups of the server.
     """
 
     stores: tuple[Store, ...]
@@ -65,6 +65,7 @@ class Backups(Struct, frozen=True, kw_only=True):
     protected: bool = False
     relaxed: bool = False
     undeclared: str = ""
+    ours: bool = True
 
 
 def read(ctx: Context) -> list[Any] | None:
@@ -73,7 +74,7 @@ def read(ctx: Context) -> list[Any] | None:
     command = "".join(row.command for row in ask_if_up(ctx, ARCHIVE))
     pushing = _pushing(command) if not any(one.engine != "pgcohesion" for one in declared.values()) else []
     stores = [store for name, one in declared.items() for store in _declared(ctx, name, one)]
-    ours = ctx.config.health.url is None  # its host, too
+    ours = not ctx.only_looked_at  # its host, too
     if ours and not any(one.engine == "pgcohesion" for one in declared.values()):
         stores += [replace(store, declared=False) for store in _own(ctx) if store.backups]
     if pushing and ours:
@@ -86,6 +87,7 @@ def read(ctx: Context) -> list[Any] | None:
             protected=ctx.config.protected,
             relaxed=ctx.env in UNGUARDED,
             undeclared="" if stores else command,
+            ours=ours,
         )
     ]
 

@@ -19,20 +19,45 @@ def incr(age: float = HOUR, **more: Any) -> Backup:
     return full(age, label="incr", full=False, **more)
 
 
+NOBODY = {"undeclared": "", "ours": True}
+
+
 def case(*backups: Backup, laptop: bool = False, protected: bool = False, **more: Any) -> list[dict[str, Any]]:
     usual = {"name": NAME, "engine": "pgbackrest", "make": "make it", "look": "look", "declared": not laptop}
     store = Store(**{**usual, "backups": backups, **more})
-    return [{"stores": (store,), "env": "x", "now": NOW, "relaxed": laptop, "protected": protected, "undeclared": ""}]
+    return [
+        {
+            "stores": (store,),
+            "env": "x",
+            "now": NOW,
+            "relaxed": laptop,
+            "protected": protected,
+            "undeclared": "",
+            "ours": True,
+        }
+    ]
 
 
 def nothing(**more: Any) -> list[dict[str, Any]]:
-    return [{"stores": (), "env": "x", "now": NOW, "relaxed": False, "protected": False, "undeclared": "", **more}]
+    return [
+        {
+            "stores": (),
+            "env": "x",
+            "now": NOW,
+            "relaxed": False,
+            "protected": False,
+            "undeclared": "",
+            "ours": True,
+            **more,
+        }
+    ]
 
 
 TABLE = [
     ("backups_known", case(full()), OK, ""),
     ("backups_known", nothing(), INFO, ""),
     ("backups_known", nothing(protected=True), WARN, ""),
+    ("backups_known", nothing(ours=False), INFO, ""),
     ("backups_known", nothing(undeclared="cp %p /x/%f"), INFO, ""),
     ("backup_age", case(full(9 * DAY), incr()), OK, NAME),
     ("backup_age", case(full(9 * DAY), incr(40 * HOUR)), WARN, NAME),

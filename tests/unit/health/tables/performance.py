@@ -29,6 +29,7 @@ STATEMENTS = {
     "made": True,
     "available": True,
     "most": "5000",
+    "others": None,
     "evicted": 0.0,
     "age": 1e6,
     "seconds": 3600.0,

@@ -57,7 +57,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("logging", [], OK, ""),
     ("logging", [{"name": "log_lock_waits"}, {"name": "log_min_duration_statement"}], INFO, ""),
     ("timeouts", [], OK, ""),
-    ("timeouts", [{"name": "lock_timeout"}], INFO, ""),
+    ("timeouts", [{"name": "lock_timeout", "roles": ["app"]}], INFO, ""),
     ("shared_buffers", [{"buffers": 128.0 * 1024**2, "bytes": 9 * GIB}], OK, ""),
     ("shared_buffers", [{"buffers": GIB, "bytes": 90 * GIB}], OK, ""),
     ("shared_buffers", [{"buffers": 128.0 * 1024**2, "bytes": 10 * GIB}], INFO, ""),
