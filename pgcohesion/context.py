@@ -69,6 +69,7 @@ class Context:
         self.started = time.monotonic()
         self._runner, self._server = runner, server
         self._database: Database | None = None
+        self._ends: float | None = None
         self._opening = RLock()  # several threads may ask for the same part first
         self._host = host
         self._others: dict[str, Context] = {}
@@ -112,10 +113,19 @@ class Context:
         return named or f"/var/backups/pgcohesion/{self.config.postgresql.cluster}"
 
     def remaining(self) -> float | None:
-        """Return the seconds that `--timeout` leaves, or None without one."""
-        if self.options.timeout is None:
-            return None
-        return max(0.0, self.options.timeout - (time.monotonic() - self.started))
+        """Return the seconds that `--timeout` and :meth:`within` leave, or None without both."""
+        ends = [] if self.options.timeout is None else [self.started + self.options.timeout]
+        ends += [] if self._ends is None else [self._ends]
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Bound what a host is asked in this block, connecting included."""
+        self._ends = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._ends = None
 
     @property
     def runner(self) -> Runner:

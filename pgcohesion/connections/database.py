@@ -99,8 +99,10 @@ class Database:
         connection.deadline, connection.timeout = self._deadline, self._seconds
 
     def _patience(self, usual: float) -> int:
-        left = usual if self._deadline is None else min(usual, self._deadline - time.monotonic())
-        return max(2, round(left))  # libpq's least
+        """Return how long to wait for a connection: in a bounded block no more than half, something is to be asked."""
+        if self._deadline is not None:
+            usual = min(usual, self._seconds / 2, self._deadline - time.monotonic())
+        return max(2, round(usual))  # libpq's least
 
     def _connect(self, database: str, role: str | None) -> Connection:
         parameters: dict[str, Any] = {

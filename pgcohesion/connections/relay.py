@@ -17,7 +17,8 @@ from pathlib import Path
 
 from ..runner import Pipe, Runner
 
-PATIENCE = 2.0
+PATIENCE = 0.5
+"""Seconds for connections whose clients have gone to end on the host, too."""
 PERL = r"""use strict; use Socket; my ($to) = @ARGV; my $s;
 if ($to =~ m{^/}) { socket($s, PF_UNIX, SOCK_STREAM, 0) && connect($s, sockaddr_un($to)) or die "$to: $!\n" }
 else { my ($h, $p) = $to =~ /^(.*):(\d+)$/; socket($s, PF_INET, SOCK_STREAM, 6)
@@ -50,7 +51,7 @@ class Relay:
         self._listener.listen()
         self.complaint = ""  # what the host's end wrote to stderr last
         self._closing = False
-        self._threads: list[threading.Thread] = []
+        self._serving: list[threading.Thread] = []
         self._start(self._accept)
 
     def _accept(self) -> None:
@@ -68,6 +69,7 @@ class Relay:
             except Exception as error:  # noqa: BLE001  (a thread: the client sees its connection closed)
                 self.complaint = str(error)
                 return
+            self._serving.append(threading.current_thread())
             self._start(lambda: _send(client, pipe))
             with contextlib.suppress(OSError):
                 while data := pipe.receive():
@@ -76,10 +78,9 @@ class Relay:
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
 
-    def _start(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    @staticmethod
+    def _start(work: Callable[[], None]) -> None:
+        threading.Thread(target=work, daemon=True).start()
 
     def close(self) -> None:
         """Stop listening, and wait a moment for connections whose clients have gone."""
@@ -88,7 +89,7 @@ class Relay:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         deadline = time.monotonic() + PATIENCE
-        for thread in self._threads:
+        for thread in self._serving:
             thread.join(max(0.0, deadline - time.monotonic()))
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)

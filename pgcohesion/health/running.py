@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from itertools import chain
 from queue import Empty, SimpleQueue
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ..context import Context
     from .history import Place
 
-GRACE = 0.5  # seconds: what is bounded by the deadline has then said so
+GRACE = 0.5  # seconds between the end of what we ask and the end of the run: what is bounded has then said so
 CREW = 4  # databases of one server that are asked at once
 DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 NOT_ALLOWED, NO_DATABASE, NOT_ACCEPTING = "42501", "3D000", "55000"
@@ -58,7 +59,7 @@ class Look:
     ) -> None:
         self.ctx, self.checks, self.seconds = ctx, checks, seconds
         self.now, self.earlier = now or time.time(), earlier or {}
-        self.deadline = time.monotonic() + seconds
+        self.deadline = time.monotonic() + max(seconds - GRACE, seconds / 2)
         self.samples: dict[Place, dict[str, Any]] = {}
         self._done: SimpleQueue[tuple[int, Iterable[Finding] | BaseException]] = SimpleQueue()
         self._open: dict[int, Fallback] = {}
@@ -66,15 +67,21 @@ class Look:
         self._across: dict[str, list[Any]] = {}
         self._written: dict[str, Mapping[str, str | None]] = {}
         self._roles: dict[str, str] = {}
+        self._let_in: set[str] = set()
         self._started = 0
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is found, as it comes. Raises ConfigError where there is no server to ask yet."""
+        with ExitStack() as bounds:
+            yield from self._found(bounds)
+
+    def _found(self, bounds: ExitStack) -> Iterator[Finding]:
         primary = self.ctx.host
         hosts = list(self.ctx.config.hosts) or [primary]
         self._several = len(hosts) > 1
         for name in hosts:
             at = self.ctx.on(name)
+            bounds.enter_context(at.within(self.deadline - time.monotonic()))
             shown = "" if name == primary else name
             self._start(lambda at=at, shown=shown: self._server(at, shown), self._no_server(at, shown))  # type: ignore[misc]
             self._sources(at, shown)
@@ -143,6 +150,7 @@ class Look:
             if not missing(error):
                 raise
             main, connection = "postgres", db.connection("postgres")
+        self._let_in.add(host)
         cluster = [one for one in self.checks if one.scope == "cluster" and one.query]
         cluster = [one for one in cluster if self._several or not one.across]
         inside = [one for one in self.checks if one.scope == "database" and (one.everywhere or not host)]
@@ -170,7 +178,7 @@ class Look:
 
     def _no_server(self, ctx: Context, host: str) -> Fallback:
         def unavailable(error: CohesionError) -> Iterator[Finding]:
-            row = trouble(error, ctx, self.seconds)
+            row = trouble(error, ctx, self.seconds, let_in=host in self._let_in)
             check = next((one for one in self.checks if one.id == "availability"), None) or _availability()
             yield from findings(check, [row], self._limits(check), "", host)
 
@@ -372,17 +380,20 @@ def _availability() -> Check:
     return availability
 
 
-def trouble(error: CohesionError, ctx: Context, seconds: float) -> SimpleNamespace:
-    """Return what kept us from asking a server, as facts of the check ``availability``."""
-    of, fix = "lost", error.fix
+def trouble(error: CohesionError, ctx: Context, seconds: float, *, let_in: bool = True) -> SimpleNamespace:
+    """Return what kept us from asking a server, as facts of the check ``availability``.
+
+    *let_in*: it had taken us in before *seconds* were over.
+    """
+    of, fix, words = "lost", error.fix, error.why or error.what
     if isinstance(error, ServerDown):
         of = "refused"
     elif isinstance(error, Unreachable):
         of = error.kind or "unreachable"
         fix = ADVICE.get(of, fix)
     elif isinstance(error, DeadlineExceeded):
-        of, fix = "query_timeout", ADVICE["query_timeout"]
-    words = f"let us in and did not answer within {seconds:g} s" if of == "query_timeout" else error.why or error.what
+        of = "query_timeout" if let_in else "connect_timeout"
+        fix, words = ADVICE[of], f"{'let us in and' if let_in else 'it'} did not answer within {seconds:g} s"
     return SimpleNamespace(
         host=ctx.watched_name, kind=of, words=words, fix=fix, seconds=0.0, role="", standby=False,
         read_only=False,

@@ -7,10 +7,12 @@ own instead of Connection.run, which feeds stdin a character per 10 ms and costs
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import shlex
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Never
@@ -24,7 +26,15 @@ from ..plan import WriteFile
 from ..redact import Secret
 from .base import Done, Pipe, failed, read_with, write_with
 
+SILENCE = {
+    "TimeoutError": "no answer in time",
+    "No existing session": "it takes the connection and says nothing",
+    "Error reading SSH protocol banner": "it takes the connection and says nothing",
+}
+FRESH = 1.0  # seconds in which a host that was not to be reached is not tried again: threads ask one after the other
 DEAD_AFTER_MS = 15_000  # unacknowledged data: the host is gone (TCP_USER_TIMEOUT)
+# What goes wrong is raised; without a handler Paramiko's threads write it to stderr, too.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class SSH:
@@ -51,6 +61,7 @@ class SSH:
         self._connection: fabric.Connection | None = None
         self._sudo: str | None = None  # what to send to sudo; "" where it asks for nothing
         self._lock = threading.Lock()
+        self._failure, self._failed = Unreachable(""), -FRESH
 
     # --- the Runner protocol ---------------------------------------------------------------------------
 
@@ -183,16 +194,22 @@ class SSH:
     def _open(self) -> fabric.Connection:
         with self._lock:
             if self._connection is None:
-                self._opening(f"connecting to {self.name} ({self.host.ssh})")
-                connection = self._make()
-                try:
-                    connection.open()
-                except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
-                    connection.close()
-                    raise self._refused(error, connection) from error
-                self._tune(connection)
-                self._connection = connection
+                if time.monotonic() - self._failed < FRESH:
+                    raise Unreachable(self._failure.what, why=self._failure.why, fix=self._failure.fix)
+                self._connection = self._connect()
             return self._connection
+
+    def _connect(self) -> fabric.Connection:
+        self._opening(f"connecting to {self.name} ({self.host.ssh})")
+        connection = self._make()
+        try:
+            connection.open()
+        except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
+            connection.close()
+            self._failure, self._failed = self._refused(error, connection), time.monotonic()
+            raise self._failure from error
+        self._tune(connection)
+        return connection
 
     def _make(self) -> fabric.Connection:
         path = str((self.root / Path(self.ssh.config).expanduser()).resolve()) if self.ssh.config else None
@@ -201,7 +218,8 @@ class SSH:
                 f"there is no ssh config `{self.ssh.config}`", fix="mend ssh.config in the environment's file"
             )
         config = fabric.Config(runtime_ssh_path=path) if path else fabric.Config()
-        timeout = self.ssh.connect_timeout
+        remaining = self._remaining()
+        timeout = self.ssh.connect_timeout if remaining is None else min(self.ssh.connect_timeout, max(remaining, 1.0))
         connect = {"banner_timeout": timeout, "auth_timeout": timeout, "channel_timeout": timeout}
         gateway = (
             fabric.Connection(self.host.via, config=config, connect_timeout=int(timeout)) if self.host.via else None
@@ -269,9 +287,8 @@ class SSH:
 
 
 def _why(error: Exception) -> str:
-    return re.sub(r"^\[Errno \w+\] ", "", str(error)) or {"TimeoutError": "no answer in time"}.get(
-        type(error).__name__, type(error).__name__
-    )
+    words = re.sub(r"^\[Errno \w+\] ", "", str(error)) or type(error).__name__
+    return SILENCE.get(words, words)
 
 
 def _known_name(connection: fabric.Connection) -> str:

@@ -174,6 +174,19 @@ def test_nothing_waits_where_a_hot_table_and_its_index_are_locked(shared: Projec
         assert report.seconds < 1
 
 
+def test_a_host_that_lets_in_and_says_nothing(shared: Project) -> None:
+    """Its sshd is frozen, say. Nothing that was begun there holds up the end of the process."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        host = f'[hosts.db1]\nssh = "nobody@127.0.0.1:{mute.getsockname()[1]}"'
+        shared.write("environments/mute.toml", f'[postgresql]\nsource = "packages"\nversion = 15\n{host}\n')
+        started = time.monotonic()
+        done = shared.inv("health.check", "--env=mute", f"--set=health.timeout={DEADLINE}")
+    assert time.monotonic() - started < DEADLINE + 1
+    assert done.returncode == 3
+    assert "availability: unreachable: " in done.stdout
+    assert done.stderr.splitlines() == [f"connecting to db1 ({host.partition(' = ')[2][1:-1]})"]
+
+
 def test_one_database_that_cannot_be_asked_holds_up_none_of_the_others(shared: Project, ctx: Context) -> None:
     name = "closed one"
     ctx.db.execute(SQL("CREATE DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(name)), database="postgres")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -127,6 +128,25 @@ def test_a_stopped_and_a_mute_host_are_errors_in_time(sshd: Sshd, mute_port: int
     with pytest.raises(Unreachable, match="cannot reach"):
         over_ssh(sshd).run(("true",))
     assert time.monotonic() - started < 10
+
+
+def test_who_waits_for_a_connection_hears_why_there_is_none(
+    sshd: Sshd, mute_port: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sshd.alias("mute1", mute_port)
+    runner, opened = over_ssh(sshd, "mute1"), list[str]()
+    runner._opening = opened.append
+
+    def ask(_: int) -> str:
+        with pytest.raises(Unreachable) as caught:
+            runner.run(("true",))
+        return caught.value.why
+
+    with ThreadPoolExecutor(3) as crew:
+        (why,) = set(crew.map(ask, range(3)))
+    assert len(opened) == 1
+    assert why == f"127.0.0.1:{mute_port}: it takes the connection and says nothing"
+    assert capfd.readouterr().err == ""  # Paramiko's own thread would tell it with its traceback
 
 
 def test_a_connection_that_is_lost_in_the_middle(sshd: Sshd) -> None:
