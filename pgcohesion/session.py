@@ -26,7 +26,7 @@ from .errors import (
     Interrupted,
     Stop,
 )
-from .interrupts import deliver
+from .interrupts import deliver, heard
 from .locks import whoami
 from .output import Output
 from .output.logs import configure
@@ -154,7 +154,8 @@ def _signals(task: str, options: Options) -> Iterator[None]:
     if options.timeout is not None:
         signal.setitimer(signal.ITIMER_REAL, max(options.timeout, 0.001))
     try:
-        yield
+        with heard(old):
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in old.items():

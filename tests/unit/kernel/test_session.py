@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,20 @@ def test_an_interrupted_command_ends_with_all_that_it_started() -> None:
     assert time.monotonic() - started < 5
     while "47.125" in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout:
         assert time.monotonic() - started < 5
+
+
+def test_an_interrupt_that_another_thread_was_given_ends_a_wait(root: Path) -> None:
+    def take() -> None:
+        time.sleep(0.1)  # whatever the moment, it is heard; most often the main thread waits by now
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    def task(ctx: Context) -> None:
+        threading.Thread(target=take).start()
+        threading.Event().wait(60)
+
+    started = time.monotonic()
+    assert perform(task, "t", root, Options(), {}) == errors.Interrupted.exit_code
+    assert time.monotonic() - started < 30
 
 
 def test_the_recorder_answers_and_remembers() -> None:
