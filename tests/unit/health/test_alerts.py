@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from pgcohesion.config.model import Alerts
+from pgcohesion.config.model import Alerts, Route
 from pgcohesion.health.alerts.deciding import Case, decide
-from pgcohesion.health.alerts.message import message
-from pgcohesion.health.alerts.routes import signed
+from pgcohesion.health.alerts.message import message, trial
+from pgcohesion.health.alerts.routes import NotSent, _command, _open, signed
 from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
 
@@ -88,3 +92,39 @@ def test_a_signature_can_be_verified_as_it_is_documented() -> None:
     at, _, mark = signed("key", b"body", 12.9).partition(",")
     assert at == "t=12"
     assert mark == "v1=" + hmac.new(b"key", b"12.body", hashlib.sha256).hexdigest()
+
+
+def test_a_trial_says_that_it_is_one() -> None:
+    assert trial("k", "production", 1e9, "team").document["test"] is True
+    assert message("k", "production", 1e9, []).document["test"] is False
+
+
+@contextmanager
+def answering(words: bytes) -> Iterator[int]:
+    """Give the port of a server that answers one request with *words*, whatever it is."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(words)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(5)
+
+
+@pytest.mark.parametrize("words", [b"SSH-2.0-OpenSSH_9.2\r\n", b""])
+def test_a_webhook_that_is_no_http_server_is_a_route_that_is_down(words: bytes) -> None:
+    """Whatever else was raised would keep the routes behind it from their messages."""
+    with answering(words) as port, pytest.raises(NotSent):
+        _open(f"http://127.0.0.1:{port}/", b"{}", {}, 5)
+
+
+def test_a_command_may_say_anything() -> None:
+    route = Route(command=["/bin/sh", "-c", r"printf 'gesch\344ftig' >&2; exit 1"])
+    with pytest.raises(NotSent, match="did not take") as caught:
+        _command(route, message("k", "production", 1e9, []))
+    assert "gesch" in caught.value.why
