@@ -7,14 +7,18 @@ import hmac
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
 from pgcohesion.config.model import Alerts, Route
+from pgcohesion.health import alerts
 from pgcohesion.health.alerts.deciding import Case, decide
 from pgcohesion.health.alerts.message import message, trial
+from pgcohesion.health.alerts.outbox import Outbox
 from pgcohesion.health.alerts.routes import NotSent, _command, _open, signed
+from pgcohesion.health.history import History
 from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
 
@@ -128,3 +132,40 @@ def test_a_command_may_say_anything() -> None:
     with pytest.raises(NotSent, match="did not take") as caught:
         _command(route, message("k", "production", 1e9, []))
     assert "gesch" in caught.value.why
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    with closing(History(tmp_path / "health.sqlite")) as history:
+        outbox = Outbox(history)
+        outbox.step(lambda cases: (cases, [("team", message("k", "production", 1e9, []))]))
+        yield outbox
+
+
+def test_who_took_a_message_has_two_minutes_to_send_it(outbox: Outbox) -> None:
+    assert outbox.take("team", 1e9)
+    assert outbox.take("team", 1e9 + 119) is None
+    assert outbox.take("team", 1e9 + 121)
+
+
+def test_a_clock_that_was_ahead_and_went_back_holds_no_message(outbox: Outbox) -> None:
+    ahead = 1e9 + 365 * 86400
+    one = outbox.take("team", ahead)
+    assert one
+    assert outbox.take("team", 1e9)
+    outbox.failed(one, ahead, "down")
+    assert outbox.take("team", 1e9)
+
+
+def test_a_slow_route_is_not_taken_over_in_the_middle(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message has its two minutes from when it is taken, not from when the run began."""
+    outbox.step(lambda cases: (cases, [("team", message("l", "production", 1e9, []))]))
+    clock, others = [1e9], []
+
+    def send(*_: object) -> None:
+        clock[0] += 100
+        others.append(outbox.take("team", clock[0]))
+
+    monkeypatch.setattr(alerts, "send", send)
+    told = alerts._delivered(None, outbox, "team", Route(command=["x"]), lambda: clock[0])  # type: ignore[arg-type]
+    assert (told.sent, told.waiting, others) == (2, 0, [None, None])
