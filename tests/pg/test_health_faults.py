@@ -242,6 +242,8 @@ def test_a_declared_database_that_is_missing_or_takes_no_connections(ctx: Contex
         (finding,) = databases(context)
         assert (finding.grade, finding.object) == (Grade.FAIL, "the archive")
         assert finding.fix == "inv db.setup --env=test"
+        assert health.explain(context, "databases").check.why
+        assert finding in health.check(context, "databases", remember=False).results
         ctx.db.execute('CREATE DATABASE "the archive" ALLOW_CONNECTIONS false', database="postgres")
         try:
             (finding,) = databases(context)

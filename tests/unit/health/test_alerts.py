@@ -169,3 +169,19 @@ def test_a_slow_route_is_not_taken_over_in_the_middle(outbox: Outbox, monkeypatc
     monkeypatch.setattr(alerts, "send", send)
     told = alerts._delivered(None, outbox, "team", Route(command=["x"]), lambda: clock[0])  # type: ignore[arg-type]
     assert (told.sent, told.waiting, others) == (2, 0, [None, None])
+
+
+def after(case: Finding, *then: Finding) -> list[str]:
+    """Return what is told, of a case that was told, after a run that found *then*."""
+    rules = Alerts(lasting=0, recover_after=0)
+    cases, _ = decide({}, [case], {}, rules, 0, quiet=False)
+    _, events = decide(cases, then, {}, rules, 1000, quiet=False)
+    return [event.kind for event in events]
+
+
+def test_a_database_that_was_not_looked_at_has_not_recovered() -> None:
+    case = Finding(WARN, "x", check="dead_rows", database="b", object="t")
+    fine, other = Finding(OK, "", check="dead_rows", database="b"), Finding(OK, "", check="dead_rows", database="a")
+    assert after(case, fine, other) == ["recovery"]
+    assert after(case, other, Finding(UNKNOWN, "no time", check="databases", database="b", object="b")) == []
+    assert after(case, other) == ["recovery"]  # it was dropped
