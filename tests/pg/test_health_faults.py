@@ -204,6 +204,20 @@ def test_a_failing_archive_command(fresh: Project) -> None:
     assert "archiver: " in done.stdout
 
 
+def test_a_restart_makes_no_rate_of_what_was_counted_before_it(fresh: Project) -> None:
+    """Counters outlive it, and how long they were counted for must, too: a year's deadlocks are not those of a minute.
+
+    Servers before 15 note for each database when they began.
+    """
+    for task in ("db.setup", "db.stop", "db.start"):
+        assert fresh.inv(task, "--env=test").returncode == 0
+    with opened(fresh) as context:
+        (deadlocks,) = (one for one in load() if one.id == "deadlocks")
+        ((up,),) = context.db.execute("SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float")
+        rows = [row for row in context.db.execute(deadlocks.query) if row.name == "chanuka"]
+        assert all(row.age > up + 1 for row in rows)
+
+
 def test_a_refused_statement_does_not_lose_the_others(ctx: Context) -> None:
     connection = ctx.db.connection("chanuka")
     answers = ask(
