@@ -6,6 +6,8 @@ import json
 import re
 
 MASK = "***"
+_PASSWORD = re.compile(r"(?i)((?:pass(?:word|wd|phrase)?|pwd|secret|token|key)\w*\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)")
+_USERINFO = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
 _seen: set[str] = set()
 _patterns: list[re.Pattern[str]] = []  # one, of all that was seen
 
@@ -67,3 +69,8 @@ def redact(text: str) -> str:
     for pattern in _patterns:
         text = pattern.sub(MASK, text)
     return text
+
+
+def masked(text: str) -> str:
+    """Return *text* of somebody else without what looks like a password in it: ``password=...``, ``user:...@``."""
+    return _USERINFO.sub(rf"\1:{MASK}@", _PASSWORD.sub(rf"\1{MASK}", text))

@@ -20,11 +20,14 @@ def agreed(findings: Iterable[Finding], everywhere: Collection[str], replicas: C
     Where one could not be asked, or cannot tell yet, or more standbys are connected, the finding is unknown.
     """
     found = list(findings)
-    told: dict[tuple[str, str], list[Finding]] = {}
+    told: dict[tuple[str, str], list[Finding]] = {
+        (one.check, one.database): [] for one in found if one.check in everywhere and not one.host
+    }
     for one in _of_all([one for one in found if one.check in everywhere], replicas):
-        told.setdefault((one.check, one.database), []).append(one)
-    for group in told.values():
-        yield from _first(group)
+        told[one.check, one.database].append(one)
+    for (check, database), group in told.items():
+        nothing = Finding(Grade.OK, "not every node says so", check=check, database=database)
+        yield from _first(group or [nothing])
     yield from (one for one in found if one.check not in everywhere)
 
 

@@ -12,6 +12,10 @@ MEMBERS = "(SELECT e.objid FROM pg_depend e WHERE e.classid = 'pg_class'::regcla
 BEGAN = """(SELECT coalesce(stats_reset, pg_postmaster_start_time()) FROM pg_stat_database
              WHERE datname = current_database())"""
 """When this database's counters began, or later."""
+COUNTING = "(SELECT least(a.stats_reset, b.stats_reset) FROM pg_stat_archiver a, pg_stat_bgwriter b)"
+"""When the server began to count: at its first start, or after a crash. A database notes nothing until it is reset."""
+COUNTED = f"""(SELECT coalesce(stats_reset, {COUNTING}) FROM pg_stat_database WHERE datname = current_database())"""  # noqa: S608  (a constant)
+"""When this database's counters began, or earlier, where it was made later than the server."""
 # pg_get_indexdef() opens the table: it would wait for who holds, or waits for, ACCESS EXCLUSIVE there.
 DEFINITION = f"""CASE WHEN f.n <= 50 AND f.indrelid <> ALL (ARRAY(
        SELECT k.relation FROM pg_locks k WHERE k.locktype = 'relation' AND k.mode = 'AccessExclusiveLock'))

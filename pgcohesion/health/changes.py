@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -13,6 +13,8 @@ from .registry import Finding
 if TYPE_CHECKING:
     from .history import History
 
+UNASKED = ("availability", "databases")
+"""Checks that tell what could not be asked, also where they were not wanted."""
 SEVERITY = (Grade.OK, Grade.INFO, Grade.SKIPPED, Grade.UNKNOWN, Grade.WARN, Grade.FAIL)
 
 
@@ -53,7 +55,7 @@ class Changes(Struct, frozen=True):
 def compare(history: History, findings: Iterable[Finding], now: float) -> Changes | None:
     """Return what has changed since the newest run that ran all of these checks; None when there was none."""
     found = list(findings)
-    past = history.last(now, {finding.check for finding in found})
+    past = history.last(now, {finding.check for finding in found}.difference(UNASKED))
     if past is None:
         return None
     return between(past.at, history.findings(past.id), found)
@@ -64,8 +66,7 @@ def between(since: float, before: Iterable[Known], now: Iterable[Finding]) -> Ch
     old = {known.fingerprint: known for known in before if known.grade in (Grade.WARN, Grade.FAIL)}
     found = list(now)
     bad = {one.fingerprint: one for one in found if one.grade in (Grade.WARN, Grade.FAIL)}
-    silent = {(one.check, one.host, one.database) for one in found if one.grade in (Grade.UNKNOWN, Grade.SKIPPED)}
-    judged = {one.check for one in found}
+    judged = judging(found)
     both = [(mark, bad[mark].grade, old[mark].grade) for mark in bad if mark in old]
     return Changes(
         since,
@@ -73,8 +74,17 @@ def between(since: float, before: Iterable[Known], now: Iterable[Finding]) -> Ch
         tuple(mark for mark, new, was in both if SEVERITY.index(new) > SEVERITY.index(was)),
         tuple(mark for mark, new, was in both if SEVERITY.index(new) < SEVERITY.index(was)),
         tuple(
-            known
-            for mark, known in old.items()
-            if mark not in bad and known.check in judged and (known.check, known.host, known.database) not in silent
+            known for mark, known in old.items() if mark not in bad and judged(known.check, known.host, known.database)
         ),
+    )
+
+
+def judging(findings: Iterable[Finding]) -> Callable[[str, str, str], bool]:
+    """Return whether a run could judge a check, on a host, in a database: what it does not find there is gone."""
+    found = list(findings)
+    ran = {(one.check, one.host) for one in found}
+    silent = {(one.check, one.host, one.database) for one in found if one.grade in (Grade.UNKNOWN, Grade.SKIPPED)}
+    closed = {(one.host, one.database) for one in found if one.check == "databases" and one.database}
+    return lambda check, host, database: (
+        (check, host) in ran and (check, host, database) not in silent and (host, database) not in closed
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from ..errors import CohesionError
-from ..redact import MASK
+from ..redact import MASK, masked
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -20,8 +19,6 @@ SETTINGS = """SELECT name, current_setting(name, true) AS value, source FROM pg_
 DATABASES = """SELECT datname::text AS name, pg_database_size(oid) AS size FROM pg_database
  WHERE datname = ANY(%(names)s) AND has_database_privilege(oid, 'CONNECT') ORDER BY datname"""
 SENSITIVE = ("primary_conninfo", "ssl_passphrase_command")
-_PASSWORD = re.compile(r"(?i)((?:pass(?:word|wd|phrase)?|pwd|secret|token|key)\w*\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)")
-_USERINFO = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
 
 
 class Facts(Struct, frozen=True):
@@ -53,12 +50,10 @@ def read(ctx: Context) -> Facts:
         server.started,
         server.standby,
         tuple((row.name, row.size) for row in rows["databases"]),
-        tuple((row.name, masked(row.name, row.value or ""), row.source) for row in rows["settings"]),
+        tuple((row.name, shown(row.name, row.value or ""), row.source) for row in rows["settings"]),
     )
 
 
-def masked(name: str, value: str) -> str:
+def shown(name: str, value: str) -> str:
     """Return a setting's value without what may be a password in it."""
-    if name in SENSITIVE:
-        return MASK if value else ""
-    return _USERINFO.sub(rf"\1:{MASK}@", _PASSWORD.sub(rf"\1{MASK}", value))
+    return (MASK if value else "") if name in SENSITIVE else masked(value)

@@ -199,20 +199,21 @@ def episodes(runs: Sequence[Past], found: Iterable[tuple[int, Sequence[Known]]])
     seen: set[str] = set()
     for run, (_, known) in zip(runs, found, strict=True):
         bad = {one.fingerprint: one for one in known if one.grade in BAD}
-        silent = {(one.check, one.host, one.database) for one in known if one.grade not in (*BAD, Grade.INFO)}
-        gone += _ended(there, run, bad, silent)
+        gone += _ended(there, run, bad, known)
         for mark, one in bad.items():
             there[mark] = _going_on(there.get(mark), one, run.at, first=one.check not in seen)
         seen |= run.checks
     return [*sorted(gone, key=lambda one: (one.until, one.since)), *sorted(there.values(), key=lambda one: one.since)]
 
 
-def _ended(
-    there: dict[str, Episode], run: Past, bad: Mapping[str, Known], silent: set[tuple[str, str, str]]
-) -> Iterator[Episode]:
+def _ended(there: dict[str, Episode], run: Past, bad: Mapping[str, Known], known: Iterable[Known]) -> Iterator[Episode]:
+    silent = {(one.check, one.host, one.database) for one in known if one.grade not in (*BAD, Grade.INFO)}
+    closed = {(one.host, one.database) for one in known if one.check == "databases" and one.database}
+    down = {one.host for one in known if one.check == "availability" and one.grade is Grade.FAIL}
     for mark, episode in list(there.items()):
         of = episode.finding
-        if of.check in run.checks and mark not in bad and (of.check, of.host, of.database) not in silent:
+        asked = of.check in run.checks and (of.check, of.host, of.database) not in silent
+        if asked and mark not in bad and (of.host, of.database) not in closed and of.host not in down:
             del there[mark]
             yield Episode(of, episode.worst, episode.since, run.at, episode.first)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from itertools import chain
+from itertools import count as counter
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from ..view import Grade
 from .agreeing import agreed
 from .altering import WRITTEN, undoable
 from .asking import EXTENSIONS, PATH, Answer, ask
+from .checks.availability import availability, databases
 from .registry import ROLE, Check, Finding, Limits, findings
 from .windows import sample, windowed
 
@@ -68,7 +70,7 @@ class Look:
         self._written: dict[str, Mapping[str, str | None]] = {}
         self._roles: dict[str, str] = {}
         self._let_in: set[str] = set()
-        self._started = 0
+        self._numbers = counter()  # servers' threads start others, too
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is found, as it comes. Raises ConfigError where there is no server to ask yet."""
@@ -98,7 +100,7 @@ class Look:
     # --- the crew ---------------------------------------------------------------------------------------------
 
     def _start(self, job: Job, fallback: Fallback) -> None:
-        number = self._started = self._started + 1
+        number = next(self._numbers)
         self._open[number] = fallback
 
         def work() -> None:
@@ -115,7 +117,7 @@ class Look:
                 number, result = self._done.get(timeout=max(0.0, self.deadline + GRACE - time.monotonic()))
             except Empty:
                 late = DeadlineExceeded(f"no answer within {self.seconds:g} s")
-                for fallback in self._open.values():
+                for fallback in list(self._open.values()):  # another thread may start one more even now
                     yield from fallback(late)
                 return
             fallback = self._open.pop(number)
@@ -160,27 +162,25 @@ class Look:
             raise translate(server, "the health checks could not be run")
         self._written[host], self._roles[host] = server[0].written or {}, server[0].role
         yield from self._availability(ctx, host, server[0], time.monotonic() - started)
-        if inside:
+        if inside or (databases in self.checks and not host):
             yield from self._databases(ctx, main, server[0].databases or {}, inside, host)
         yield from self._judged(connection, cluster, "", host, answers[1:])
         yield from self._judged(connection, inside, main, host, answers[1:])
 
     def _availability(self, ctx: Context, host: str, server: Any, seconds: float) -> Iterator[Finding]:
-        check = next((one for one in self.checks if one.id == "availability"), None)
-        if check:
+        if availability in self.checks:
             unknown = "" if ctx.only_looked_at else "primary"  # who looks at a standby by its URL knows what it is
             role = ctx.config.hosts[ctx.host].role if ctx.host in ctx.config.hosts else unknown
             row = SimpleNamespace(
                 host=ctx.watched_name, kind="", words="", fix="", seconds=seconds, role=role, standby=server.standby,
                 read_only=server.read_only,
             )  # fmt: skip
-            yield from findings(check, [row], self._limits(check), "", host)
+            yield from findings(availability, [row], self._limits(availability), "", host)
 
     def _no_server(self, ctx: Context, host: str) -> Fallback:
         def unavailable(error: CohesionError) -> Iterator[Finding]:
             row = trouble(error, ctx, self.seconds, let_in=host in self._let_in)
-            check = next((one for one in self.checks if one.id == "availability"), None) or _availability()
-            yield from findings(check, [row], self._limits(check), "", host)
+            yield from findings(availability, [row], self._limits(availability), "", host)
 
         return unavailable
 
@@ -190,54 +190,47 @@ class Look:
         self, ctx: Context, main: str, present: Mapping[str, str], checks: Sequence[Check], host: str
     ) -> Iterator[Finding]:
         wanted = [name for name in ctx.config.health.databases or present if name != main]
+        entered = [main, *(name for name in wanted if present.get(name) == "open")]
+        if databases in self.checks:
+            yield from self._told([_database(ctx, name) for name in entered], "", host)
         for name in ctx.config.databases if not host else ():
-            ident = Identifier(name).as_string()
-            if name not in present:
-                fix = f"inv db.setup --env={ctx.env}"
-                yield Finding(Grade.FAIL, f"database {name} is missing", fix, name, check="databases")
-            elif present[name] == "closed":
-                fix, undo = (f"ALTER DATABASE {ident} ALLOW_CONNECTIONS {to};" for to in ("true", "false"))
-                text = f"database {name} takes no connections"
-                yield Finding(Grade.FAIL, text, fix, name, check="databases", undo=undo)
+            if present.get(name, "missing") in ("missing", "closed"):
+                yield from self._told([_database(ctx, name, present.get(name, "missing"))], "", host)
         for name in (name for name in wanted if present.get(name) == "denied"):
-            needs = f"needs GRANT CONNECT ON DATABASE {Identifier(name).as_string()} TO {ROLE};"
-            yield Finding(Grade.SKIPPED, needs, object=name, check="databases", database=name, host=host)
-        wanted = [name for name in wanted if present.get(name) == "open"]
-        for part in range(min(CREW, len(wanted))):
-            names = wanted[part::CREW]
-            self._start(lambda names=names: self._each(ctx, names, checks, host), self._no_databases(names, host))  # type: ignore[misc]
+            yield from self._told([_database(ctx, name, "denied")], name, host)
+        for part in range(min(CREW, len(entered) - 1)):
+            names = entered[1 + part :: CREW]
+            self._start(lambda names=names: self._each(ctx, names, checks, host), self._no_databases(ctx, names, host))  # type: ignore[misc]
 
     def _each(self, ctx: Context, names: Sequence[str], checks: Sequence[Check], host: str) -> Iterator[Finding]:
         db = ctx.watched.another()
         try:
             for name in names:
-                yield from self._database(db, name, checks, host, declared=name in ctx.config.databases)
+                yield from self._database(ctx, db, name, checks, host)
         finally:
             db.close()
 
-    def _database(
-        self, db: Database, name: str, checks: Sequence[Check], host: str, *, declared: bool
-    ) -> Iterator[Finding]:
+    def _database(self, ctx: Context, db: Database, name: str, checks: Sequence[Check], host: str) -> Iterator[Finding]:
         try:
             with db.within(self.deadline - time.monotonic()):
                 connection = db.connection(name)
                 guards = self._asked(connection, self._guards(connection, checks))
                 yield from self._judged(connection, checks, name, host, guards)
         except CohesionError as error:
-            if not declared and missing(error):
+            if name not in ctx.config.databases and missing(error):
                 return  # it was dropped since we asked for the list
-            grade = Grade.FAIL if declared else Grade.WARN
-            text = f"database {name} cannot be asked: {error.why or error.what}"
-            fix = error.fix or f"psql -d {name}"
-            yield Finding(grade, text, fix, name, check="databases", database=name, host=host)
+            row = _database(ctx, name, "refused", error.why or error.what, error.fix)
+            yield from self._told([row], name, host)
 
-    @staticmethod
-    def _no_databases(names: Sequence[str], host: str) -> Fallback:
-        def unknown(error: CohesionError) -> Iterator[Finding]:
-            text = f"not looked at: {', '.join(names)} ({error.what})"
-            yield Finding(Grade.UNKNOWN, text, check="databases", host=host)
+    def _no_databases(self, ctx: Context, names: Sequence[str], host: str) -> Fallback:
+        def unasked(error: CohesionError) -> Iterator[Finding]:
+            for name in names:
+                yield from self._told([_database(ctx, name, "unasked", error.what)], name, host)
 
-        return unknown
+        return unasked
+
+    def _told(self, rows: list[Any], database: str, host: str) -> Iterable[Finding]:
+        return findings(databases, rows, self._limits(databases), database, host)
 
     # --- questions ------------------------------------------------------------------------------------------------
 
@@ -319,6 +312,12 @@ class Look:
                 yield from findings(check, facts, self._limits(check), "", host)
 
 
+def _database(ctx: Context, name: str, kind: str = "", words: str = "", fix: str = "") -> SimpleNamespace:
+    """Return what is known of a database, as facts of the check ``databases``."""
+    ident, declared = Identifier(name).as_string(), name in ctx.config.databases
+    return SimpleNamespace(name=name, ident=ident, kind=kind, words=words, fix=fix, declared=declared, env=ctx.env)
+
+
 def with_host(rows: Iterable[Any], host: str) -> list[Any]:
     """Return rows that know which server they are of."""
     return [SimpleNamespace(**row._asdict(), host=host) for row in rows]
@@ -372,12 +371,6 @@ def missing(error: CohesionError) -> bool:
     return getattr(error.__cause__, "sqlstate", None) in (NO_DATABASE, NOT_ACCEPTING) or (
         "does not exist" in error.why and "database" in error.why
     )
-
-
-def _availability() -> Check:
-    from .checks.availability import availability
-
-    return availability
 
 
 def trouble(error: CohesionError, ctx: Context, seconds: float, *, let_in: bool = True) -> SimpleNamespace:

@@ -200,6 +200,19 @@ def test_a_route_that_does_not_deliver_is_a_finding(
         assert "404" in finding.text
 
 
+def test_what_waits_for_a_route_that_is_no_more_is_no_finding(
+    shared: Project, hook: Receiver, sick: psycopg.Connection[Any]
+) -> None:
+    """Nobody could mend it: there is no route to try."""
+    with alerting(shared, WEBHOOK) as ctx:
+        hook.answers += [404]
+        sick.execute("INSERT INTO public.sick VALUES ('a')")
+        alerts.run(ctx, now=time.time() - 7200)
+        ctx.config.health.alerts.routes["team"] = ctx.config.health.alerts.routes.pop("hook")
+        (finding,) = health.check(ctx, "undelivered_alerts").results
+        assert str(finding.grade) == "ok"
+
+
 def test_two_runs_at_once_tell_it_once(shared: Project, hook: Receiver, sick: psycopg.Connection[Any]) -> None:
     with alerting(shared, WEBHOOK) as ctx:
         alerts.run(ctx)

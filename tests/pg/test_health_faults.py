@@ -8,9 +8,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Literal
 
 from pgcohesion import health
 from pgcohesion.connections.availability import ADVICE, kind
@@ -204,6 +207,43 @@ def test_a_failing_archive_command(fresh: Project) -> None:
     assert "archiver: " in done.stdout
 
 
+def test_a_password_in_a_setting_is_neither_told_nor_kept(fresh: Project) -> None:
+    assert fresh.inv("db.setup", "--env=test").returncode == 0
+    with opened(fresh) as context:
+        for value in ("first-hunter2", "second-hunter2"):
+            statement = SQL("ALTER SYSTEM SET primary_conninfo = {}").format(Literal(f"host=db1 password={value}"))
+            context.db.execute(statement)
+            context.db.execute("SELECT pg_reload_conf()")
+            shown = "SELECT FROM pg_settings WHERE name = 'primary_conninfo' AND setting LIKE %s"
+            wait_for(partial(context.db.execute, shown, [f"%{value}"]))
+            report = health.check(context, "settings_changed")
+        (finding,) = report.results
+        assert finding.object == "primary_conninfo"
+        assert "hunter2" not in finding.text
+        files = context.state.glob("health.sqlite*")
+        assert not [file.name for file in files if b"hunter2" in file.read_bytes()]
+        ((hba,),) = context.db.execute("SELECT current_setting('hba_file')")
+        with Path(hba).open("a") as file:
+            file.write('host all all 0.0.0.0/0 radius radiusservers="127.0.0.1" radiussecrets="hunter2"\n')
+        (rules,) = (one for one in load() if one.id == "hba_rules")
+        (options,) = (row.options for row in context.db.execute(rules.query) if row.method == "radius")
+        assert options == " radiusservers=127.0.0.1 radiussecrets=***"
+
+
+def test_a_restart_makes_no_rate_of_what_was_counted_before_it(fresh: Project) -> None:
+    """Counters outlive it, and how long they were counted for must, too: a year's deadlocks are not those of a minute.
+
+    Servers before 15 note for each database when they began.
+    """
+    for task in ("db.setup", "db.stop", "db.start"):
+        assert fresh.inv(task, "--env=test").returncode == 0
+    with opened(fresh) as context:
+        (deadlocks,) = (one for one in load() if one.id == "deadlocks")
+        ((up,),) = context.db.execute("SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float")
+        rows = [row for row in context.db.execute(deadlocks.query) if row.name == "chanuka"]
+        assert all(row.age > up + 1 for row in rows)
+
+
 def test_a_refused_statement_does_not_lose_the_others(ctx: Context) -> None:
     connection = ctx.db.connection("chanuka")
     answers = ask(
@@ -242,6 +282,8 @@ def test_a_declared_database_that_is_missing_or_takes_no_connections(ctx: Contex
         (finding,) = databases(context)
         assert (finding.grade, finding.object) == (Grade.FAIL, "the archive")
         assert finding.fix == "inv db.setup --env=test"
+        assert health.explain(context, "databases").check.why
+        assert finding in health.check(context, "databases", remember=False).results
         ctx.db.execute('CREATE DATABASE "the archive" ALLOW_CONNECTIONS false', database="postgres")
         try:
             (finding,) = databases(context)

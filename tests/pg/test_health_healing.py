@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,10 +19,15 @@ from pgcohesion.context import Context, Options
 from pgcohesion.errors import CohesionError, Locked, Refused, ServerError
 from pgcohesion.health import healing
 from pgcohesion.health.healing import LOCK, Healing, Proposal
-from pgcohesion.health.healing.record import Record
+from pgcohesion.health.healing.record import Healed, Record
+from pgcohesion.health.healing.remedies import WAITING_DDL
+from pgcohesion.health.history import History
 from pgcohesion.health.history import of as history_of
+from pgcohesion.health.registry import Finding
+from pgcohesion.health.report import Report
 from pgcohesion.opening import open_context
 from pgcohesion.testing import Databases
+from pgcohesion.view import Grade
 from tests.pg.seeded.sessions import HOSTILE, SNAPSHOT, busy, number, role
 from tests.pg.seeded.stage import Stage, wait_for
 from tests.support import Project
@@ -235,6 +242,53 @@ def test_an_invalid_index_is_rebuilt_and_what_a_failed_rebuild_leaves_is_dropped
         assert stage.heal("invalid_indexes").proposals == ()
 
 
+def test_a_rebuild_waits_for_who_writes_and_leaves_nothing_behind(shared: Project, clones: Databases) -> None:
+    """A lock_timeout would end it halfway: then there would be one index more that is not valid."""
+    with ward(shared, clones, "health.heal.allow=rebuild_index") as stage:
+        broken(stage)
+        stage.sql(f"DELETE FROM {TABLE}")
+        writer, looker = stage.connect(), stage.connect()
+        writer.execute(f"BEGIN; INSERT INTO {TABLE} VALUES (1)".encode())
+        waited = """SELECT FROM pg_stat_activity WHERE query LIKE 'REINDEX%' AND wait_event_type = 'Lock'
+                       AND query_start < clock_timestamp() - interval '1.5 s'"""
+
+        def commit() -> None:
+            with suppress(AssertionError):  # it gave up: what is left tells
+                wait_for(lambda: looker.execute(waited).fetchall())
+            writer.execute("COMMIT")
+
+        thread = threading.Thread(target=commit)
+        thread.start()
+        stage.heal("invalid_indexes", apply=True)
+        thread.join()
+        assert stage.heal("invalid_indexes").proposals == ()
+
+
+def test_what_waits_in_another_database_is_not_meant(shared: Project, clones: Databases) -> None:
+    """Databases that were made of one template have tables of the same oid."""
+    with ward(shared, clones) as stage:
+        stage.sql(f"CREATE TABLE {TABLE} (a int)")
+        twin, admin = f"{stage.database}_twin", stage.connect(dbname="postgres")
+        stage.db.close()
+        stage.ctx.db.forget(stage.database)
+        stage.later(lambda: admin.execute(f'DROP DATABASE "{twin}" WITH (FORCE)'.encode()))
+        wait_for(lambda: made(admin, f'CREATE DATABASE "{twin}" TEMPLATE "{stage.database}"'))
+        stage.db = stage.connect()
+        stage.connect(dbname=twin).execute(f"BEGIN; SELECT FROM {TABLE}".encode())
+        busy(stage, stage.connect(dbname=twin), f"ALTER TABLE {TABLE} ADD b int")
+        asked = {"object": TABLE}
+        assert stage.ctx.db.execute(WAITING_DDL, asked, database=twin)
+        assert not stage.ctx.db.execute(WAITING_DDL, asked, database=stage.database)
+
+
+def made(admin: psycopg.Connection[Any], statement: str) -> bool:
+    """Say whether it could be done: sessions that have ended may take a moment to go."""
+    with suppress(psycopg.errors.ObjectInUse):
+        admin.execute(statement.encode())
+        return True
+    return False
+
+
 def test_two_failures_open_the_breaker_until_somebody_closes_it(shared: Project, clones: Databases) -> None:
     with ward(shared, clones, "health.heal.allow=rebuild_index") as stage:
         broken(stage)
@@ -392,3 +446,41 @@ def test_the_command_plans_and_is_guarded(shared: Project) -> None:
     assert "healed" in shared.json("health.heal", "--env=test", "--history")["result"]
     with open_again(shared) as ctx:
         history_of(ctx).close()
+
+
+def test_what_cannot_be_looked_at_afterwards_is_not_done(
+    shared: Project, clones: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a finding is not there says nothing where its check could not be asked."""
+    looked: list[str] = []
+
+    def look(ctx: Context, only: str, **how: Any) -> Report:
+        looked.append(only)
+        if len(looked) == 1:
+            return check(ctx, only, **how)
+        return Report(
+            (Finding(Grade.UNKNOWN, "no time", check="never_analyzed", database=ctx.db.default),), 0.1, "test"
+        )
+
+    with ward(shared, clones) as stage:
+        unknown(stage)
+        check = health.check
+        monkeypatch.setattr(health, "check", look)
+        monkeypatch.setattr(healing, "PATIENCE", 0.3)
+        with pytest.raises(CohesionError, match="did not help"):
+            stage.heal("never_analyzed", apply=True)
+        assert stage.past()[-1] == ("never_analyzed", TABLE, "nobody can tell whether it helped: no time")
+
+
+def test_what_moved_on_does_not_hide_the_budget(tmp_path: Path) -> None:
+    with closing(History(tmp_path / "health.sqlite")) as history:
+        record = Record(history)
+        for result in (*["done"] * 3, *["moved on"] * 20):
+            record.start(Healed(1e9, "me", "c", "o", "d", "", "", "", result))
+        assert "per_hour" in record.closed_because(1e9 + 60, 3)
+        assert not record.closed_because(1e9 + 60, 4)
+        for result in ("failed: x", *["moved on"] * 20, "failed: x", *["moved on"] * 20):
+            record.start(Healed(1e9 + 60, "me", "c", "o", "d", "", "", "", result))
+        assert "--reset" in record.closed_because(1e9 + 120, 99)
+        record.reset(1e9 + 121, "me")
+        assert not record.closed_because(1e9 + 122, 99)

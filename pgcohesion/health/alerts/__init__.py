@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -90,7 +90,11 @@ def run(ctx: Context, *, now: float | None = None) -> Alerted:
         if not muted:
             quiet = bool(rules.quiet) and within(rules.quiet, datetime.fromtimestamp(at, UTC))
             outbox.step(lambda cases: _news(ctx, report, cases, at, quiet=quiet))
-        told = tuple(_delivered(ctx, outbox, name, route, at) for name, route in rules.routes.items())
+        began = time.monotonic()
+        told = tuple(
+            _delivered(ctx, outbox, name, route, lambda: at + time.monotonic() - began)
+            for name, route in rules.routes.items()
+        )
     said = f"muted until {moment(datetime.fromtimestamp(muted[0], UTC))} by {muted[2]}: {muted[1]}" if muted else ""
     return Alerted(report.verdict, told, said, _beat(ctx))
 
@@ -157,17 +161,17 @@ def _for(route: Route, event: Event) -> bool:
     )
 
 
-def _delivered(ctx: Context, outbox: Outbox, name: str, route: Route, now: float) -> Told:
+def _delivered(ctx: Context, outbox: Outbox, name: str, route: Route, now: Callable[[], float]) -> Told:
     """Send what waits for a route, in order; stop at the first that does not go."""
     sent, error = 0, ""
-    while sent < AT_ONCE and (one := outbox.take(name, now)):
+    while sent < AT_ONCE and (one := outbox.take(name, now())):
         try:
             send(ctx, name, route, one.message)
         except CohesionError as failure:
             error = failure.why or failure.what
-            outbox.failed(one, now, error)
+            outbox.failed(one, now(), error)
             break
-        outbox.sent(one, now)
+        outbox.sent(one, now())
         sent += 1
     left = next((row for row in outbox.waiting() if row["route"] == name), None)
     return Told(name, sent, left["count"], error or left["error"] or "not due yet") if left else Told(name, sent)

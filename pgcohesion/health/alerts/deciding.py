@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ...config.model import Alerts
 from ...view import Grade
-from ..changes import SEVERITY
+from ..changes import SEVERITY, judging
 from ..registry import Finding
 
 Kind = Literal["trouble", "worse", "reminder", "recovery"]
@@ -65,8 +65,7 @@ def decide(
     """
     found = list(findings)
     bad = {one.fingerprint: one for one in found if one.grade in BAD}
-    unjudged = {(one.check, one.host, one.database) for one in found if one.grade in (Grade.UNKNOWN, Grade.SKIPPED)}
-    judged = {(one.check, one.host) for one in found}
+    judged = judging(found)
     after: dict[str, Case] = {}
     events: list[Event] = []
     for mark, one in bad.items():
@@ -79,8 +78,7 @@ def decide(
     for mark, case in cases.items():
         if mark in bad:
             continue
-        place = (case.check, case.host, case.database)
-        if (case.check, case.host) not in judged or place in unjudged:
+        if not judged(case.check, case.host, case.database):
             after[mark] = case
             continue
         gone = replace(case, gone=now if case.gone is None else case.gone)

@@ -68,7 +68,8 @@ class Outbox:
                 " WHERE route = ? AND sent IS NULL ORDER BY id LIMIT 1",
                 (route,),
             ).fetchone()
-            if row is None or row[6] > now or (row[7] is not None and row[7] + LEASE > now):
+            # What lies further ahead was noted by a clock that has been set back since.
+            if row is None or 0 < row[6] - now <= MOST or 0 <= now - (row[7] or 0.0) < LEASE:
                 return None
             connection.execute("UPDATE alert_outbox SET claimed = ? WHERE id = ?", (now, row[0]))
         return Waiting(row[0], row[1], row[2], convert(json.loads(row[3]), Message), row[4], row[5])

@@ -8,8 +8,8 @@ import json
 import subprocess
 import time
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import TYPE_CHECKING
-from urllib.error import URLError
 from urllib.request import Request, build_opener
 
 from ...config.model import Route
@@ -76,9 +76,8 @@ def _open(url: str, body: bytes | None, headers: Mapping[str, str], timeout: flo
         raise ConfigError("a webhook's URL begins with https:// or http://", fix="set it to one")
     try:
         request = Request(url, body, dict(headers))  # noqa: S310  (of these two schemes only)
-        with build_opener().open(request, timeout=timeout) as answer:
-            answer.read(1)
-    except (URLError, OSError, ValueError) as error:
+        build_opener().open(request, timeout=timeout).close()
+    except (OSError, HTTPException, ValueError) as error:
         raise NotSent("the message was not taken", why=redact(f"{type(error).__name__}: {error}")) from error
 
 
@@ -86,7 +85,13 @@ def _command(route: Route, message: Message) -> None:
     document = json.dumps(message.document, ensure_ascii=False)
     try:
         done = subprocess.run(
-            route.command, input=document, text=True, timeout=route.timeout, capture_output=True, check=False
+            route.command,
+            input=document,
+            encoding="utf-8",
+            errors="replace",
+            timeout=route.timeout,
+            capture_output=True,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotSent(f"`{route.command[0]}` did not take the message", why=redact(str(error))) from error

@@ -1,12 +1,13 @@
-"""Whether a server can be asked at all, and is what it should be."""
+"""Whether a server and its databases can be asked at all, and are what they should be."""
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
-from ...view import Grade
+from ...view import Grade, count
 from ..altering import alter_system
-from ..registry import Finding, Limits, probe
+from ..registry import ROLE, Finding, Limits, probe
 
 
 @probe("", warn=1, fail=5)
@@ -32,3 +33,25 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
     text = f"a session and its first answer took {row.seconds * 1000:.0f} ms"
     fix = "SELECT * FROM pg_stat_activity;  -- and look at the host's load and the way to it"
     return limits.finding(row.seconds, text, fix=fix, object=row.host)
+
+
+@probe("")
+def databases(rows: list[Any], limits: Limits) -> Finding:
+    """Databases that are missing, take no connections, or cannot be asked: what is wrong in them is not known.
+
+    Who uses one is refused. How it fails: missing, closed, denied (to us), unasked (there was no time), refused.
+    """
+    row = rows[0]
+    if row.kind == "missing":
+        return Finding(Grade.FAIL, f"database {row.name} is missing", f"inv db.setup --env={row.env}", row.name)
+    if row.kind == "closed":
+        fix, undo = (f"ALTER DATABASE {row.ident} ALLOW_CONNECTIONS {to};" for to in ("true", "false"))
+        return Finding(Grade.FAIL, f"database {row.name} takes no connections", fix, row.name, undo=undo)
+    if row.kind == "denied":
+        return Finding(Grade.SKIPPED, f"needs GRANT CONNECT ON DATABASE {row.ident} TO {ROLE};", object=row.name)
+    if row.kind == "unasked":
+        return Finding(Grade.UNKNOWN, f"not looked at ({row.words})", object=row.name)
+    if row.kind:
+        grade, fix = Grade.FAIL if row.declared else Grade.WARN, row.fix or f"psql -d {shlex.quote(row.name)}"
+        return Finding(grade, f"database {row.name} cannot be asked: {row.words}", fix, row.name)
+    return Finding(Grade.OK, f"{count(len(rows), 'database')} of the server can be entered")

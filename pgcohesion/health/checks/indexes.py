@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ...view import Grade, count, size, span
 from ..agreeing import STANDBYS
-from ..catalogue import BEGAN, DEFINITION, MEMBERS, PAGE, THEIRS, create, drop
+from ..catalogue import BEGAN, COUNTED, DEFINITION, MEMBERS, PAGE, THEIRS, create, drop
 from ..registry import YOUNG, Finding, Limits, check_of, most
 
 DAY, MIB = 86400.0, 1024.0**2
@@ -303,7 +303,7 @@ def unindexed_foreign_keys(rows: list[Any], limits: Limits) -> Finding | list[Fi
               pg_stat_get_tuples_returned(c.oid)::float AS "read", pg_stat_get_live_tuples(c.oid)::float AS rows,
               coalesce((SELECT sum(pg_stat_get_numscans(i.indexrelid)) FROM pg_index i
                          WHERE i.indrelid = c.oid), 0)::float AS lookups,
-              extract(epoch FROM now() - {BEGAN})::float AS age
+              extract(epoch FROM now() - {COUNTED})::float AS age
          FROM pg_class c
         WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.relnamespace NOT IN {THEIRS}
           AND pg_stat_get_live_tuples(c.oid) >= {LARGE} AND pg_stat_get_numscans(c.oid) >= {SCANS}""",  # noqa: S608  (constants)

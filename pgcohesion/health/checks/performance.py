@@ -7,11 +7,12 @@ from typing import Any
 
 from ...view import Grade, count, size, span
 from ..altering import alter_system
+from ..catalogue import COUNTING
 from ..registry import YOUNG, Finding, Limits, check_of, most
 from .sessions import NEEDS, SEES_ALL
 
 HOUR, DAY = 3600.0, 86400.0
-AGE = "extract(epoch FROM now() - coalesce(stats_reset, pg_postmaster_start_time()))::float AS age"
+AGE = f"extract(epoch FROM now() - coalesce(stats_reset, {COUNTING}))::float AS age"
 DATABASES = "FROM pg_stat_database WHERE datname IS NOT NULL AND datname NOT LIKE 'template_'"
 MIB = 1024**2
 STATEMENTS = "pg_stat_statements"
@@ -223,10 +224,10 @@ LEAST_LOST = 20
 
 
 @check_of(
-    """SELECT c.datname AS name, (c.confl_tablespace + c.confl_lock + c.confl_snapshot + c.confl_bufferpin
+    f"""SELECT c.datname AS name, (c.confl_tablespace + c.confl_lock + c.confl_snapshot + c.confl_bufferpin
                 + c.confl_deadlock)::float AS conflicts, pg_is_in_recovery() AS standby,
-              extract(epoch FROM now() - coalesce(d.stats_reset, pg_postmaster_start_time()))::float AS age
-         FROM pg_stat_database_conflicts c JOIN pg_stat_database d USING (datid)""",
+              extract(epoch FROM now() - coalesce(d.stats_reset, {COUNTING}))::float AS age
+         FROM pg_stat_database_conflicts c JOIN pg_stat_database d USING (datid)""",  # noqa: S608  (a constant)
     warn=1,
     cost="quick",
     counters=("conflicts",),
@@ -370,9 +371,7 @@ def slow_reads(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 @check_of(
-    """SELECT name, blks_hit::float AS hits, blks_read::float AS reads,
-              extract(epoch FROM now() - coalesce(stats_reset, pg_postmaster_start_time()))::float AS age
-         FROM pg_stat_slru""",
+    f"SELECT name, blks_hit::float AS hits, blks_read::float AS reads, {AGE} FROM pg_stat_slru",  # noqa: S608  (a constant)
     warn=0.1,
     cost="quick",
     counters=("hits", "reads"),

@@ -122,7 +122,8 @@ def password_encryption(rows: list[Any], limits: Limits) -> Finding:
 @check_of(
     """SELECT coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')) AS file, line_number AS line,
               address = 'all' OR netmask IN ('0.0.0.0', '::') AS world,
-              type, coalesce(' ' || array_to_string(options, ' '), '') AS options,
+              type, coalesce((SELECT string_agg(' ' || regexp_replace(x, '(passwd|secrets)=.*', '\\1=***'), '')
+                                 FROM unnest(options) AS x), '') AS options,
               (SELECT string_agg(CASE WHEN x ~ '^[[:alnum:]_+/.@-]+$' THEN x ELSE quote_ident(x) END, ',')
                  FROM unnest(database) AS x) AS databases,
               (SELECT string_agg(CASE WHEN x ~ '^[[:alnum:]_+/.@-]+$' THEN x ELSE quote_ident(x) END, ',')

@@ -186,9 +186,14 @@ OWN = (
 )
 
 
+# What a password may stand in is told apart by a hash of it alone, for findings go to many places.
+HIDDEN = r"""(name ~* 'conninfo|passphrase|secret|token|[.].*(pass|key)'
+               OR setting ~* '(pass(word|wd|phrase)?|secret|token|key)\w*\s*[=:]')"""
+
+
 @check_of(
     f"""SELECT name, setting, setting || coalesce(' ' || unit, '') AS shown, context = 'postmaster' AS restart,
-              pg_is_in_recovery() AS standby
+              pg_is_in_recovery() AS standby, {HIDDEN} AS hidden
          FROM pg_settings
         WHERE name !~ '{OWN}' AND context <> 'internal'
           AND source NOT IN ('session', 'client', 'override', 'user', 'database', 'database user')
@@ -209,7 +214,7 @@ def settings_differ(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         return Finding(Grade.UNKNOWN, "the primary did not answer")
     ours = servers.pop("")
     found = [
-        _differs(row, ours[row.name].setting, ours[row.name].shown)
+        _differs(row, ours[row.name])
         for theirs in servers.values()
         for row in theirs.values()
         if row.name in ours and row.setting != ours[row.name].setting
@@ -217,22 +222,27 @@ def settings_differ(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return most(found) or Finding(Grade.OK, f"{count(len(servers), 'other server')} with the same settings")
 
 
-def _differs(theirs: Any, wanted: str, shown: str) -> Finding:
-    text = f"{theirs.name} is {theirs.shown} there and {shown} on the primary"
-    quoted = wanted.replace("'", "''")
+def _differs(theirs: Any, ours: Any) -> Finding:
+    if theirs.hidden or ours.hidden:
+        text, fix = f"{theirs.name} is another there than on the primary", "-- compare both: a password may stand in it"
+        return Finding(Grade.INFO, text, fix, theirs.name, host=theirs.host)
+    text = f"{theirs.name} is {theirs.shown} there and {ours.shown} on the primary"
+    quoted = ours.setting.replace("'", "''")
     change = f"{theirs.name} = '{quoted}'"
     fix = f"ALTER SYSTEM SET {change};  -- and restart" if theirs.restart else alter_system(change)
-    if theirs.standby and theirs.name in ENOUGH and int(theirs.setting) < int(wanted):
+    if theirs.standby and theirs.name in ENOUGH and int(theirs.setting) < int(ours.setting):
         return Finding(Grade.WARN, f"{text}: replay stops when they are needed", fix, theirs.name, host=theirs.host)
     return Finding(Grade.INFO, text, fix, theirs.name, host=theirs.host)
 
 
 @check_of(
-    """SELECT name || ' = ' || setting || coalesce(' ' || unit, '') AS name, 1 AS present, NULL::float AS age
+    f"""SELECT name || ' = ' || CASE WHEN {HIDDEN} THEN '(hidden) ' || to_hex(hashtext(setting))
+                                    ELSE setting || coalesce(' ' || unit, '') END AS name,
+              1 AS present, NULL::float AS age
          FROM pg_settings
         WHERE source IN ('configuration file', 'command line', 'environment variable', 'default')
           AND (source <> 'default' OR name IN ('work_mem', 'shared_buffers', 'max_connections'))
-        ORDER BY name""",
+        ORDER BY name""",  # noqa: S608  (a constant)
     counters=("present",),
     key="name",
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...view import Grade, count, span
 from ..altering import alter_system
+from ..catalogue import COUNTED
 from ..registry import Finding, Limits, check_of, most
 from .sessions import NEEDS, SEES_ALL
 
@@ -302,8 +303,7 @@ def _updates(newpage: str) -> str:
               {newpage}::float AS moved, {newpage} IS NOT NULL AS told,
               coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
                          WHERE option_name = 'fillfactor'), 100) AS fillfactor,
-              extract(epoch FROM now() - (SELECT coalesce(stats_reset, pg_postmaster_start_time())
-                                            FROM pg_stat_database WHERE datname = current_database()))::float AS age
+              extract(epoch FROM now() - {COUNTED})::float AS age
          FROM pg_class c CROSS JOIN LATERAL (SELECT pg_stat_get_tuples_updated(c.oid)::float AS updates) s
         WHERE {TABLES} AND s.updates >= {LEAST_UPDATES}"""  # noqa: S608  (constants)
 

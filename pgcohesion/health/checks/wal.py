@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...redact import masked
 from ...view import Grade, count, size, span
 from ..altering import alter_system
 from ..registry import YOUNG, Finding, Limits, check_of, most
@@ -70,7 +71,7 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
         text = "archive_mode is on and archive_command is empty: WAL only piles up"
         return Finding(Grade.FAIL, text, ARCHIVING, "archive_command")
     if not row.library and row.command.split()[0].rpartition("/")[2] in ("true", ":", "echo"):
-        text = f"archive_command is `{row.command}`: it says that it has archived, and does not"
+        text = f"archive_command is `{masked(row.command)}`: it says that it has archived, and does not"
         return Finding(Grade.FAIL, text, "-- name a command that copies %p to another place", "archive_command")
     if not row.failing:
         return Finding(Grade.OK, "archiving works")

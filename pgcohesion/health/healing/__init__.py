@@ -22,6 +22,7 @@ from ...locks import whoami
 from ...plan import Applied, Change, Plan, Planned, Step
 from ...view import Answer, Grade, Line, View, count
 from ..asking import PATH
+from ..changes import judging
 from ..history import of as history_of
 from ..hours import within
 from ..registry import Finding
@@ -279,17 +280,18 @@ class Healer:
         return MOVED_ON if act.guarded and not any(row.done for row in rows) else ""
 
     def _verified(self, finding: Finding) -> str:
-        """Look again until the finding is gone, and return ``done``; or what is still found."""
+        """Look again until the finding is gone, and return ``done``; or what is still found, or not to be known."""
         from .. import check as look
 
         deadline = time.monotonic() + PATIENCE
         while True:
             found = look(self.ctx, finding.check, remember=False).results
-            same = [one for one in found if one.fingerprint == finding.fingerprint and one.grade in BAD]
-            if not same:
+            same = [one.text for one in found if one.fingerprint == finding.fingerprint and one.grade in BAD]
+            if not same and judging(found)(finding.check, finding.host, finding.database):
                 return DONE
             if time.monotonic() > deadline:
-                return f"it is still found: {same[0].text}"
+                unknown = "; ".join(dict.fromkeys(one.text for one in found if one.grade is not Grade.OK))
+                return f"it is still found: {same[0]}" if same else f"nobody can tell whether it helped: {unknown}"
             time.sleep(0.2)
 
 

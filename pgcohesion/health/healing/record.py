@@ -80,12 +80,15 @@ class Record:
 
     def closed_because(self, now: float, per_hour: int) -> str:
         """Return why nothing may be tried now, or an empty text."""
-        past = self.all(max(per_hour, BREAKS) + BREAKS)
-        recent = [one for one in past if now - one.at < HOUR and one.result not in (MOVED_ON, RESET)]
-        if len(recent) >= per_hour:
-            return f"{count(len(recent), 'action')} in the last hour are all that `per_hour` allows"
-        last = [one for one in past if one.result != MOVED_ON][-BREAKS:]
-        failed = [one for one in last if one.result not in (DONE, RESET) and now - one.at < OPEN]
+        ((recent,),) = self._history.connection.execute(
+            "SELECT count(*) FROM heals WHERE at > ? AND result NOT IN (?, ?)", (now - HOUR, MOVED_ON, RESET)
+        )
+        if recent >= per_hour:
+            return f"{count(recent, 'action')} in the last hour are all that `per_hour` allows"
+        last = self._history.connection.execute(
+            "SELECT at, result FROM heals WHERE result <> ? ORDER BY id DESC LIMIT ?", (MOVED_ON, BREAKS)
+        )
+        failed = [at for at, result in last if result not in (DONE, RESET) and now - at < OPEN]
         if len(failed) == BREAKS:
             return f"the last {BREAKS} actions failed; inv health.heal --reset, when you know why"
         return ""
@@ -115,7 +118,3 @@ class Audit(Answer, frozen=True):
             for one in self.healed
         )
         return View((Table(("when", "check", "object", "result", "command"), rows),), count(len(rows), "attempt"))
-
-
-def _when(at: float) -> str:
-    return moment(datetime.fromtimestamp(at, UTC))

@@ -23,6 +23,10 @@ SPARED = ("pg_dump", "pg_dumpall", "pg_restore", "pg_basebackup", "pg_repack", "
 YOUNG_HORIZON = 10_000  # transactions: what vacuum cannot remove for it is no matter
 
 
+PATIENT: LiteralString = "SET lock_timeout = 0; SET statement_timeout = '1h'"
+"""What works CONCURRENTLY stops nobody while it waits, and given up halfway leaves an index that is not valid."""
+
+
 class Act(Struct, frozen=True):
     """What to do: *statement* returns a row ``done`` where its guards are part of it (*guarded*).
 
@@ -117,17 +121,20 @@ def _rebuild(finding: Finding, row: Any, rules: Heal) -> Act | str:
     if leftover and row.backs:
         return "it holds a constraint"
     if leftover:
-        statement = SQL("DROP INDEX CONCURRENTLY {}").format(_name(row))
-        return _common(row, rules) or Act(f"drop what a rebuild has left, {finding.object}", statement)
-    statement = SQL("REINDEX INDEX CONCURRENTLY {}").format(_name(row))
-    return _common(row, rules) or Act(f"rebuild index {finding.object}", statement)
+        return _concurrently(
+            "DROP INDEX CONCURRENTLY {}", f"drop what a rebuild has left, {finding.object}", row, rules
+        )
+    return _reindex(finding, row, rules)
 
 
 def _reindex(finding: Finding, row: Any, rules: Heal) -> Act | str:
+    return _concurrently("REINDEX INDEX CONCURRENTLY {}", f"rebuild index {finding.object}", row, rules)
+
+
+def _concurrently(statement: LiteralString, what: str, row: Any, rules: Heal) -> Act | str:
     if (row.longest or 0) > LONG:
-        return f"a transaction runs for {span(row.longest)}: the rebuild would wait for it"
-    statement = SQL("REINDEX INDEX CONCURRENTLY {}").format(_name(row))
-    return _common(row, rules) or Act(f"rebuild index {finding.object}", statement)
+        return f"a transaction runs for {span(row.longest)}: it would wait for that"
+    return _common(row, rules) or Act(what, SQL(statement).format(_name(row)), within=PATIENT)
 
 
 LONG = 600.0
@@ -209,7 +216,8 @@ def _cancel_ddl(finding: Finding, row: Any, rules: Heal) -> Act | str:
 
 
 HEAD = """(SELECT pid FROM pg_locks WHERE relation = to_regclass(%(object)s) AND mode = 'AccessExclusiveLock'
-    AND NOT granted ORDER BY waitstart LIMIT 1)"""
+    AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  ORDER BY waitstart LIMIT 1)"""
 WAITING_DDL = SESSION.replace("%(object)s::int", HEAD)
 
 # --- replication, prepared transactions ------------------------------------------------------------------------------

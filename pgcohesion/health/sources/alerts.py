@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 def read(ctx: Context) -> list[Any] | None:
-    """Return a row a route that has messages waiting, with the seconds since the oldest; None without routes."""
-    if not ctx.config.health.alerts.routes:
+    """Return a row a declared route that has messages waiting, with the seconds since the oldest; None without any."""
+    routes = ctx.config.health.alerts.routes
+    if not routes:
         return None
     with closing(history_of(ctx)) as history:
         now = time.time()
-        return [SimpleNamespace(**row, age=now - row["since"]) for row in Outbox(history).waiting()]
+        rows = Outbox(history).waiting()
+        return [SimpleNamespace(**row, age=now - row["since"]) for row in rows if row["route"] in routes]

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from ...config.model import Backups as Declared
 from ...config.model import Host
 from ...errors import CohesionError
+from ...redact import masked
 from . import ask_if_up, engines
 from .engines import Store
 
@@ -86,7 +87,7 @@ def read(ctx: Context) -> list[Any] | None:
             now=time.time(),
             protected=ctx.config.protected,
             relaxed=ctx.env in UNGUARDED,
-            undeclared="" if stores else command,
+            undeclared="" if stores else masked(command),
             ours=ours,
         )
     ]

@@ -11,7 +11,8 @@ import pytest
 from pgcohesion.health.changes import Changes, Known
 from pgcohesion.health.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, chart
 from pgcohesion.health.curves import Curve
-from pgcohesion.health.facts import Facts, masked
+from pgcohesion.health.facts import Facts
+from pgcohesion.health.facts import shown as setting_shown
 from pgcohesion.health.forecast import DAY
 from pgcohesion.health.page import Material, _replace, chosen, policy, render
 from pgcohesion.health.registry import Finding, load
@@ -99,7 +100,7 @@ def test_only_our_own_style_and_script_may_run() -> None:
     ],
 )
 def test_passwords_in_settings_are_masked(name: str, value: str, wanted: str) -> None:
-    assert masked(name, value) == wanted
+    assert setting_shown(name, value) == wanted
 
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

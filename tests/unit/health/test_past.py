@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pgcohesion.errors import UsageError
-from pgcohesion.health.changes import Known
+from pgcohesion.health.changes import Known, compare
 from pgcohesion.health.curves import Curve, curves, of_objects, sparkline, thinned
 from pgcohesion.health.history import History, Past
 from pgcohesion.health.past import Looked, episodes, seconds
@@ -57,6 +57,26 @@ def test_a_run_that_did_not_look_or_could_not_ends_nothing() -> None:
     assert told(("a", [known("x")]), ("b", []), ("a", [known("y", Grade.UNKNOWN)]), ("a", [known("x")])) == [
         ("x", 0, None, True, Grade.WARN)
     ]
+
+
+@pytest.mark.parametrize(
+    ("check", "grade"), [("databases", Grade.UNKNOWN), ("databases", Grade.WARN), ("availability", Grade.FAIL)]
+)
+def test_what_stands_where_nobody_could_look_is_not_gone(check: str, grade: Grade) -> None:
+    there = Known("x", "a", Grade.WARN, "t", "b", "db2", 1.0, 1.0, "bad")
+    unasked = Known("y", check, grade, "b", "b" if check == "databases" else "", "db2", None, None, "no answer")
+    ended = [since for mark, since, until, *_ in told(("a", [there]), ("a", [unasked])) if mark == "x" and until]
+    assert ended == []
+
+
+def test_a_trouble_that_is_told_unasked_hides_no_change(history: History) -> None:
+    """A database that is missing is told whatever was asked for: the run before still looked at the same."""
+    fine = Finding(Grade.OK, "", check="a")
+    history.record(Report((fine,), 0.1, "test", NOW))
+    missing = Finding(Grade.FAIL, "missing", check="databases", object="b")
+    changes = compare(history, [fine, missing], NOW + 60)
+    assert changes
+    assert changes.new == (missing.fingerprint,)
 
 
 def test_what_is_ignored_is_gone() -> None:

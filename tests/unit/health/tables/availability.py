@@ -17,6 +17,7 @@ ROW = {
     "standby": False,
     "read_only": False,
 }
+DATABASE = {"name": "a b", "ident": '"a b"', "kind": "", "words": "", "fix": "", "declared": False, "env": "test"}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("availability", [ROW], OK, "db1"),
@@ -28,4 +29,11 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("availability", [{**ROW, "role": "", "read_only": True}], FAIL, "db1"),
     ("availability", [{**ROW, "read_only": True}], FAIL, "db1"),
     ("availability", [{**ROW, "kind": "refused", "words": "nobody listens", "fix": "start it"}], FAIL, "db1"),
+    ("databases", [DATABASE], OK, ""),
+    ("databases", [{**DATABASE, "kind": "missing"}], FAIL, "a b"),
+    ("databases", [{**DATABASE, "kind": "closed"}], FAIL, "a b"),
+    ("databases", [{**DATABASE, "kind": "denied"}], Grade.SKIPPED, "a b"),
+    ("databases", [{**DATABASE, "kind": "unasked"}], Grade.UNKNOWN, "a b"),
+    ("databases", [{**DATABASE, "kind": "refused"}], WARN, "a b"),
+    ("databases", [{**DATABASE, "kind": "refused", "declared": True}], FAIL, "a b"),
 ]

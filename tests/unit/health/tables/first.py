@@ -12,7 +12,15 @@ NOW = 1795392000.0  # 2026-11-23
 SLOT = {"name": "it's", "quoted": "'it''s'", "kind": "physical", "plugin": "", "database": "", "age": None}
 SETTING = {"good": "on", "role": "", "database": ""}
 NEWLY = {"name": "work_mem = 1 kB", "present": 1.0, "seconds": 0.0}
-HERE = {"name": "max_connections", "setting": "200", "shown": "200", "restart": True, "standby": False, "host": ""}
+HERE = {
+    "name": "max_connections",
+    "setting": "200",
+    "shown": "200",
+    "restart": True,
+    "hidden": False,
+    "standby": False,
+    "host": "",
+}
 THERE = {**HERE, "standby": True, "host": "db2"}
 ARCHIVE = {
     "mode": "on",
@@ -75,6 +83,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("settings_differ", [HERE, {**THERE, "setting": "90"}], WARN, "max_connections"),
     ("settings_differ", [HERE, {**THERE, "setting": "90", "standby": False}], INFO, "max_connections"),
     ("settings_differ", [HERE, {**THERE, "setting": "300"}], INFO, "max_connections"),
+    ("settings_differ", [{**HERE, "hidden": True}, {**THERE, "hidden": True, "setting": "9"}], INFO, "max_connections"),
     ("settings_differ", [THERE], UNKNOWN, ""),
     ("settings_changed", [{"name": "work_mem = 4096 kB", "present": 1.0, "seconds": 0.0}], UNKNOWN, ""),
     ("settings_changed", [{"name": "work_mem = 4096 kB", "present": 0.0, "seconds": 60.0}], OK, ""),
