@@ -201,10 +201,15 @@ def measured(ctx: Context, compare: str = "", slower_by: float | None = None) ->
 
 
 def rebase(ctx: Context) -> Planned | Applied:
-    """Make what is found now the baseline: from then on it is info, until it gets worse."""
+    """Make what is found now the baseline: from then on it is info, until it gets worse.
+
+    Raises Unreachable when the server cannot be asked: nothing is known then.
+    """
     from .baseline import plan
 
-    return ctx.apply(plan(ctx, check(ctx, remember=False, baseline=False).results))
+    report = check(ctx, remember=False, baseline=False)
+    report.demand("there is no baseline of what cannot be asked")
+    return ctx.apply(plan(ctx, report.results))
 
 
 def watch(ctx: Context, interval: float = 2.0, count: int = 0) -> int:

@@ -11,7 +11,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from ..connections.availability import ADVICE
-from ..errors import UNREACHABLE
+from ..errors import UNREACHABLE, Unreachable
 from ..view import Answer, Grade, Line, Table, View, count, moment, span
 from .changes import SEVERITY, Changes, Known
 from .registry import YOUNG, Check, Finding, Limits
@@ -51,6 +51,11 @@ class Report(Answer, frozen=True):
         """Why the primary could not be asked, if it could not."""
         of = (one for one in self.results if one.check == "availability" and not one.host)
         return next((one for one in of if one.kind in ADVICE or one.kind == "unreachable"), None)
+
+    def demand(self, what: str) -> None:
+        """Raise Unreachable, saying *what* could not be done, when the primary could not be asked."""
+        if self.trouble:
+            raise Unreachable(what, why=self.trouble.text, fix=self.trouble.fix, kind=self.trouble.kind)
 
     @property
     def grade(self) -> Grade:
