@@ -35,6 +35,7 @@ GRACE = 0.5  # seconds: what is bounded by the deadline has then said so
 CREW = 4  # databases of one server that are asked at once
 DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 NOT_ALLOWED, NO_DATABASE, NOT_ACCEPTING = "42501", "3D000", "55000"
+NO_ROLE = "22023"  # of SET ROLE
 SERVER = f"""SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only,
     quote_ident(current_user) AS role,
     (SELECT json_object_agg(datname, CASE WHEN NOT datallowconn THEN 'closed'
@@ -381,6 +382,8 @@ def trouble(error: CohesionError, ctx: Context, seconds: float) -> SimpleNamespa
         fix = ADVICE.get(of, fix)
     elif isinstance(error, DeadlineExceeded):
         of, fix = "query_timeout", ADVICE["query_timeout"]
+    elif ctx.config.health.role and getattr(error.__cause__, "sqlstate", None) == NO_ROLE:
+        of, fix = "authentication", f"inv health.grant --role {ctx.config.health.role} --apply --env={ctx.env}"
     words = f"let us in and did not answer within {seconds:g} s" if of == "query_timeout" else error.why or error.what
     return SimpleNamespace(
         host=ctx.host, kind=of, words=words, fix=fix, seconds=0.0, role="", standby=False,

@@ -233,6 +233,13 @@ def test_what_a_monitoring_role_may_not_see_is_skipped_not_failed(ctx: Context, 
         ctx.db.execute("DROP ROLE watcher")
 
 
+def test_a_role_that_is_not_there_is_named_with_what_makes_it(shared: Project) -> None:
+    with opened(shared, "health.role=nobody_here") as context:
+        (trouble,) = bad(context, "availability")
+    assert trouble.text == 'authentication: role "nobody_here" does not exist (22023)'
+    assert trouble.fix == "inv health.grant --role nobody_here --apply --env=test"
+
+
 def databases(context: Context) -> list[Finding]:
     return [one for one in health.check(context, "no_primary_key", remember=False).results if one.check == "databases"]
 
