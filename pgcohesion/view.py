@@ -126,8 +126,9 @@ def span(seconds: float) -> str:
 
 
 def moment(at: datetime, now: datetime | None = None) -> str:
-    """Return local time with its offset and age: ``2026-11-22 14:03 +01:00, 2 h ago``."""
+    """Return local time with its offset and age: ``2026-11-22 14:03 +01:00, 2 h ago``; ``in 2 h`` what is to come."""
     local = at.astimezone()
     offset = local.strftime("%z")
     age = ((now or datetime.now(UTC)) - at).total_seconds()
-    return f"{local:%Y-%m-%d %H:%M} {offset[:3]}:{offset[3:]}, {span(max(age, 0))} ago"
+    when = f"in {span(-age)}" if age < -1 else f"{span(max(age, 0))} ago"  # a clock may be a little off
+    return f"{local:%Y-%m-%d %H:%M} {offset[:3]}:{offset[3:]}, {when}"

@@ -150,6 +150,10 @@ def alert(ctx: Context, *, test: bool = False, route: str = "", mute: str = "", 
     """
     from . import alerts
 
+    if route and not test:
+        raise UsageError("`--route` is for `--test` only", fix=f"--test --route={route}")
+    if reason and not mute:
+        raise UsageError("`--reason` is for `--mute` only", fix=f'--mute 2h --reason "{reason}"')
     if mute:
         return alerts.mute(ctx, mute, reason)
     return alerts.try_out(ctx, route) if test else alerts.run(ctx)

@@ -77,7 +77,7 @@ def _document(
         "env": env,
         "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "title": title,
-        "test": False,
+        "test": test,
         "events": [
             {
                 "kind": one.kind,
