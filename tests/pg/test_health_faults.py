@@ -240,6 +240,15 @@ def test_a_role_that_is_not_there_is_named_with_what_makes_it(shared: Project) -
     assert trouble.fix == "inv health.grant --role nobody_here --apply --env=test"
 
 
+def test_a_check_that_fails_says_so_once(shared: Project) -> None:
+    given = {"sql": "SELECT count(*) AS value FROM nowhere.at_all", "warn": "1"}
+    names = ("wrong", "wrong_too", "wrong_as_well")
+    sets = [f"--set=health.checks.{name}.{key}={value}" for name in names for key, value in given.items()]
+    done = shared.inv("health.check", f"--only={','.join(names)}", *sets, "--env=test")
+    assert 'relation "nowhere.at_all" does not exist' in done.stdout
+    assert not done.stderr
+
+
 def databases(context: Context) -> list[Finding]:
     return [one for one in health.check(context, "no_primary_key", remember=False).results if one.check == "databases"]
 
