@@ -36,6 +36,8 @@ SWITCH = "PGCOHESION_HEAL"
 LOCK = 7_304_112_965  # of all healers on a server
 PATIENCE = 10.0  # seconds in which a finding must be gone
 BAD = (Grade.WARN, Grade.FAIL)
+HEALED = (*BY_CHECK, *NEVER)
+"""Checks about whose findings a healer has something to say."""
 
 
 class Proposal(Struct, frozen=True):
@@ -111,13 +113,13 @@ def heal(ctx: Context, *, apply: bool = False, check: str = "", object: str = ""
     """
     from .. import check as look
 
-    if check and check not in BY_CHECK and check not in NEVER:
-        raise UsageError(f"nothing heals `{check}`", fix=suggestion(check, [*BY_CHECK, *NEVER]))
+    if check and check not in HEALED:
+        raise UsageError(f"nothing heals `{check}`", fix=suggestion(check, HEALED))
     if apply:
         ctx.ours()
     _consistent(ctx)
     off = ctx.config.health.disabled
-    only = check or ",".join(name for name in [*BY_CHECK, *NEVER] if name not in off)
+    only = check or ",".join(name for name in HEALED if name not in off)
     report = look(ctx, only, remember=False)
     report.demand(f"`{ctx.env}` cannot be healed")
     bad = [one for one in report.results if one.grade in BAD and object in ("", one.object) and not one.host]
