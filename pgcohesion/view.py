@@ -25,19 +25,24 @@ class Grade(StrEnum):
 
 
 class Line(Struct, frozen=True):
-    """A line of text, with an optional mark (``+ ~ - >``) or grade in front; details stand indented below."""
+    """A line of text, with an optional mark (``+ ~ - >``) or grade in front; details stand indented below.
+
+    *prose* may be folded where a terminal is narrow, as what has a mark or grade may; other lines are to be pasted.
+    """
 
     text: str
     mark: str = ""
     grade: Grade | None = None
     details: tuple[str, ...] = ()
+    prose: bool = False
 
 
 class Table(Struct, frozen=True):
-    """Rows below a header; a cell that is a Grade gets its colour."""
+    """Rows below a header; a cell that is a Grade gets its colour. *prose*: the last column may be folded."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
+    prose: bool = False
 
 
 class View(Struct, frozen=True):

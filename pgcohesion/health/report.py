@@ -209,7 +209,7 @@ class Listed(Answer, frozen=True):
             )
             for check in sorted(self.checks, key=lambda check: (check.area, check.id))
         )
-        return View((Table(("area", "check", "warn", "fail", "what"), rows),), count(len(rows), "check"))
+        return View((Table(("area", "check", "warn", "fail", "what"), rows, prose=True),), count(len(rows), "check"))
 
 
 class Explained(Answer, frozen=True):
@@ -250,7 +250,7 @@ class Explained(Answer, frozen=True):
         ]
         lines += [f"limits: {', '.join(bounds)}"] if bounds else []
         lines += [f"needs: {check.needs}"] if check.needs else []
-        blocks = [Line(line) for line in lines]
+        blocks = [Line(line, prose=not line.startswith("needs:")) for line in lines]
         if self.seen:
             first, last, known = self.seen
             when = f"first seen {moment(datetime.fromtimestamp(first, UTC))}"
