@@ -12,7 +12,7 @@ import gc
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
@@ -26,6 +26,7 @@ from invoke.tasks import Task
 
 from . import broken
 from .errors import CohesionError, UsageError, suggestion
+from .folding import columns, fold
 
 if TYPE_CHECKING:
     from .context import Context, Options
@@ -368,9 +369,8 @@ class Cohesion(Program):
         raise Exit
 
     def print_columns(self, tuples: Sequence[tuple[str, str | None]]) -> None:
-        """Print a row a line, for people and grep; where a terminal is narrow, it wraps by itself."""
-        width = max((len(name) for name, _ in tuples), default=0)
-        sys.stdout.writelines(f"  {name:<{width}}   {text or ''}".rstrip() + "\n" for name, text in tuples)
+        """Print a row a line, for people and grep."""
+        sys.stdout.writelines(f"{line}\n" for line in _rows(tuples, 3))
         sys.stdout.write("\n")
 
     def print_task_help(self, name: str) -> None:
@@ -379,14 +379,20 @@ class Cohesion(Program):
         context = self.parser.contexts[name]
         lines = [f"{made.example}", "", *inspect.cleandoc(made.__doc__ or "").splitlines(), "", "Options:"]
         rows = [(_spelled(flag), text or "") for flag, text in context.help_tuples()]
-        width = max(len(flag) for flag, _ in rows)
-        lines += [f"  {flag:<{width}}  {text}".rstrip() for flag, text in rows]
+        lines += _rows(rows, 2)
         sys.stdout.write("\n".join(lines) + "\n")
 
 
 def remainder() -> list[str]:
     """Return the words behind ``--`` on the command line, as they were given."""
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+
+
+def _rows(rows: Sequence[tuple[str, str | None]], gap: int) -> Iterator[str]:
+    """Yield names and their texts in two columns, the texts folded where a terminal is narrow."""
+    left = max((len(name) for name, _ in rows), default=0) + gap
+    for name, text in rows:
+        yield from fold(f"  {name:<{left}}{text or ''}".rstrip(), columns(sys.stdout), left + 2)
 
 
 def _spelled(flag: str) -> str:

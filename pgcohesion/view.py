@@ -25,19 +25,24 @@ class Grade(StrEnum):
 
 
 class Line(Struct, frozen=True):
-    """A line of text, with an optional mark (``+ ~ - >``) or grade in front; details stand indented below."""
+    """A line of text, with an optional mark (``+ ~ - >``) or grade in front; details stand indented below.
+
+    *prose* may be folded where a terminal is narrow, as what has a mark or grade may; other lines are to be pasted.
+    """
 
     text: str
     mark: str = ""
     grade: Grade | None = None
     details: tuple[str, ...] = ()
+    prose: bool = False
 
 
 class Table(Struct, frozen=True):
-    """Rows below a header; a cell that is a Grade gets its colour."""
+    """Rows below a header; a cell that is a Grade gets its colour. *prose*: the last column may be folded."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
+    prose: bool = False
 
 
 class View(Struct, frozen=True):
@@ -126,8 +131,9 @@ def span(seconds: float) -> str:
 
 
 def moment(at: datetime, now: datetime | None = None) -> str:
-    """Return local time with its offset and age: ``2026-11-22 14:03 +01:00, 2 h ago``."""
+    """Return local time with its offset and age: ``2026-11-22 14:03 +01:00, 2 h ago``; ``in 2 h`` what is to come."""
     local = at.astimezone()
     offset = local.strftime("%z")
     age = ((now or datetime.now(UTC)) - at).total_seconds()
-    return f"{local:%Y-%m-%d %H:%M} {offset[:3]}:{offset[3:]}, {span(max(age, 0))} ago"
+    when = f"in {span(-age)}" if age < -1 else f"{span(max(age, 0))} ago"  # a clock may be a little off
+    return f"{local:%Y-%m-%d %H:%M} {offset[:3]}:{offset[3:]}, {when}"

@@ -116,16 +116,23 @@ class Database:
             connection: Connection = Bounded.connect(
                 **parameters, dbname=database, autocommit=True, row_factory=namedtuple_row
             )
-            self._limit(connection)
-            if self._pooled:
-                connection.prepare_threshold = None
-            if role is not None:
-                connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
-            if self._search_path:
-                connection.execute("SELECT pg_catalog.set_config('search_path', %s, false)", [self._search_path])
+            try:
+                self._begin(connection, role)
+            except BaseException:
+                connection.close()
+                raise
         except psycopg.Error as error:
             raise translate(error, f"cannot connect to database `{database}`", self._complaint()) from error
         return connection
+
+    def _begin(self, connection: Connection, role: str | None) -> None:
+        self._limit(connection)
+        if self._pooled:
+            connection.prepare_threshold = None
+        if role is not None:
+            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        if self._search_path:
+            connection.execute("SELECT pg_catalog.set_config('search_path', %s, false)", [self._search_path])
 
     def execute(
         self,

@@ -150,6 +150,10 @@ def alert(ctx: Context, *, test: bool = False, route: str = "", mute: str = "", 
     """
     from . import alerts
 
+    if route and not test:
+        raise UsageError("`--route` is for `--test` only", fix=f"--test --route={route}")
+    if reason and not mute:
+        raise UsageError("`--reason` is for `--mute` only", fix=f'--mute 2h --reason "{reason}"')
     if mute:
         return alerts.mute(ctx, mute, reason)
     return alerts.try_out(ctx, route) if test else alerts.run(ctx)
@@ -201,10 +205,15 @@ def measured(ctx: Context, compare: str = "", slower_by: float | None = None) ->
 
 
 def rebase(ctx: Context) -> Planned | Applied:
-    """Make what is found now the baseline: from then on it is info, until it gets worse."""
+    """Make what is found now the baseline: from then on it is info, until it gets worse.
+
+    Raises Unreachable when the server cannot be asked: nothing is known then.
+    """
     from .baseline import plan
 
-    return ctx.apply(plan(ctx, check(ctx, remember=False, baseline=False).results))
+    report = check(ctx, remember=False, baseline=False)
+    report.demand("there is no baseline of what cannot be asked")
+    return ctx.apply(plan(ctx, report.results))
 
 
 def watch(ctx: Context, interval: float = 2.0, count: int = 0) -> int:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ..errors import ConfigError
 from ..plan import Change, Plan, WriteFile
-from ..view import Grade
+from ..view import Grade, count
 from .changes import SEVERITY
 from .registry import Finding
 
@@ -49,17 +49,17 @@ def known(findings: Iterable[Finding], day: str, grades: Mapping[str, Grade]) ->
     """Yield *findings*; one that the baseline has, no worse than there, is only info."""
     for finding in findings:
         was = grades.get(finding.fingerprint)
-        if was is None or finding.grade not in WORTH:
+        if was is None or not _worth(finding):
             yield finding
         elif SEVERITY.index(finding.grade) > SEVERITY.index(was):
             yield replace(finding, text=f"{finding.text} (worse than in the baseline of {day})")
         else:
-            yield replace(finding, grade=Grade.INFO, text=f"{finding.text} (in the baseline of {day})", fix="")
+            yield replace(finding, grade=Grade.INFO, text=f"{finding.text} (in the baseline of {day})", fix="", undo="")
 
 
 def plan(ctx: Context, findings: Iterable[Finding]) -> Plan:
     """Return the change that makes *findings* the baseline; none when it says so already."""
-    worth = sorted((one for one in findings if one.grade in WORTH), key=lambda one: (one.check, one.object))
+    worth = sorted(filter(_worth, findings), key=lambda one: (one.check, one.object))
     _, before = read(ctx)
     if before == {one.fingerprint: one.grade for one in worth}:
         return Plan(ctx.env)
@@ -80,4 +80,9 @@ def plan(ctx: Context, findings: Iterable[Finding]) -> Plan:
     content = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     action = WriteFile(str(path(ctx)), content.encode(), 0o644)
     verb = "alter" if path(ctx).exists() else "create"
-    return Plan(ctx.env, (Change(verb, name, action, f"{len(worth)} findings"),))
+    return Plan(ctx.env, (Change(verb, name, action, count(len(worth), "finding")),))
+
+
+def _worth(finding: Finding) -> bool:
+    """Say whether a baseline may have a finding: a server that is gone today is news tomorrow, too."""
+    return finding.grade in WORTH and not (finding.check == "availability" and finding.kind)

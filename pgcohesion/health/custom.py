@@ -91,7 +91,7 @@ def _python(file: Path, place: str) -> list[Check]:
     finally:
         for name in set(_checks) - before:
             del _checks[name]
-    return [replace(check, external=True) for check in made]
+    return [replace(check, external=True, area=AREA) for check in made]
 
 
 def check_in(name: str, table: CustomCheck, place: str) -> Check:

@@ -22,7 +22,9 @@ def ignoring(findings: Iterable[Finding], rules: Sequence[Ignore], today: date) 
             yield replace(finding, text=f"{finding.text} (it was ignored until {rule.until}: {rule.reason})")
         else:
             until = f" until {rule.until}" if rule.until else ""
-            yield replace(finding, grade=Grade.INFO, text=f"{finding.text} (ignored{until}: {rule.reason})", fix="")
+            yield replace(
+                finding, grade=Grade.INFO, text=f"{finding.text} (ignored{until}: {rule.reason})", fix="", undo=""
+            )
 
 
 def _meant(rule: Ignore, finding: Finding) -> bool:

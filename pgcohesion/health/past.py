@@ -74,9 +74,11 @@ class Looked(Answer, frozen=True):
         """Return the trends, then what came and went, the latest last."""
         shown = self.episodes[-MOST_EPISODES:]
         left = len(self.episodes) - len(shown)
-        moving = [one for one in self.curves if self.only or min(one.values) < max(one.values)]
+        moving = [one for one in self.curves if self.only or one.shown(min(one.values)) != one.shown(max(one.values))]
         still = len(self.curves) - len(moving)
-        blocks: list[Line | Table] = [Table(_HEADER, tuple(_row(curve) for curve in moving))] if moving else []
+        blocks: list[Line | Table] = (
+            [Table(_HEADER, tuple(_row(one, self._last(one)) for one in moving))] if moving else []
+        )
         blocks += [Line(f"{count(still, 'measure')} did not move")] if still else []
         blocks += [Line(f"{curve.name}: {curve.forecast}") for curve in self.curves if curve.forecast]
         blocks += [Line(f"{left} earlier findings are in --json")] if left else []
@@ -89,15 +91,19 @@ class Looked(Answer, frozen=True):
             verdict += f": {', '.join(counts)}; {count(len(self.episodes), 'finding')}, {there} still there"
         return View(tuple(blocks), verdict, next="" if self.runs else f"inv health.check --env={self.env}")
 
+    def _last(self, curve: Curve) -> float:
+        return max((run.at for run in self.runs if curve.check in run.checks), default=0.0)
+
 
 _HEADER = ("what", "trend", "min", "median", "max", "now")
 _WORDS = {"ok": "healthy", "warn": "warn", "fail": "fail"}
 
 
-def _row(curve: Curve) -> tuple[str, ...]:
+def _row(curve: Curve, last: float) -> tuple[str, ...]:
+    """*last*: when it was looked at the last time; what was fine then may have had no number."""
     values = curve.values
-    numbers = (min(values), median(values), max(values), values[-1])
-    return (curve.name, sparkline(curve.points), *(curve.shown(number) for number in numbers))
+    shown = [curve.shown(number) for number in (min(values), median(values), max(values))]
+    return (curve.name, sparkline(curve.points), *shown, curve.shown(values[-1]) if curve.points[-1][0] >= last else "")
 
 
 def _line(one: Episode, now: float) -> Line:

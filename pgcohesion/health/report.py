@@ -11,7 +11,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from ..connections.availability import ADVICE
-from ..errors import UNREACHABLE
+from ..errors import UNREACHABLE, Unreachable
 from ..view import Answer, Grade, Line, Table, View, count, moment, span
 from .changes import SEVERITY, Changes, Known
 from .registry import YOUNG, Check, Finding, Limits
@@ -51,6 +51,11 @@ class Report(Answer, frozen=True):
         """Why the primary could not be asked, if it could not."""
         of = (one for one in self.results if one.check == "availability" and not one.host)
         return next((one for one in of if one.kind in ADVICE or one.kind == "unreachable"), None)
+
+    def demand(self, what: str) -> None:
+        """Raise Unreachable, saying *what* could not be done, when the primary could not be asked."""
+        if self.trouble:
+            raise Unreachable(what, why=self.trouble.text, fix=self.trouble.fix, kind=self.trouble.kind)
 
     @property
     def grade(self) -> Grade:
@@ -204,7 +209,7 @@ class Listed(Answer, frozen=True):
             )
             for check in sorted(self.checks, key=lambda check: (check.area, check.id))
         )
-        return View((Table(("area", "check", "warn", "fail", "what"), rows),), count(len(rows), "check"))
+        return View((Table(("area", "check", "warn", "fail", "what"), rows, prose=True),), count(len(rows), "check"))
 
 
 class Explained(Answer, frozen=True):
@@ -245,7 +250,7 @@ class Explained(Answer, frozen=True):
         ]
         lines += [f"limits: {', '.join(bounds)}"] if bounds else []
         lines += [f"needs: {check.needs}"] if check.needs else []
-        blocks = [Line(line) for line in lines]
+        blocks = [Line(line, prose=not line.startswith("needs:")) for line in lines]
         if self.seen:
             first, last, known = self.seen
             when = f"first seen {moment(datetime.fromtimestamp(first, UTC))}"

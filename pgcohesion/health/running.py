@@ -38,6 +38,7 @@ GRACE = 0.5  # seconds between the end of what we ask and the end of the run: wh
 CREW = 4  # databases of one server that are asked at once
 DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 NOT_ALLOWED, NO_DATABASE, NOT_ACCEPTING = "42501", "3D000", "55000"
+NO_ROLE = "22023"  # of SET ROLE
 SERVER = f"""SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only,
     quote_ident(current_user) AS role,
     (SELECT json_object_agg(datname, CASE WHEN NOT datallowconn THEN 'closed'
@@ -387,6 +388,8 @@ def trouble(error: CohesionError, ctx: Context, seconds: float, *, let_in: bool 
     elif isinstance(error, DeadlineExceeded):
         of = "query_timeout" if let_in else "connect_timeout"
         fix, words = ADVICE[of], f"{'let us in and' if let_in else 'it'} did not answer within {seconds:g} s"
+    elif ctx.config.health.role and getattr(error.__cause__, "sqlstate", None) == NO_ROLE:
+        of, fix = "authentication", f"inv health.grant --role {ctx.config.health.role} --apply --env={ctx.env}"
     return SimpleNamespace(
         host=ctx.watched_name, kind=of, words=words, fix=fix, seconds=0.0, role="", standby=False,
         read_only=False,

@@ -13,7 +13,7 @@ from typing import Any
 from ..redact import redact
 from .text import clean
 
-ROOT = "pgcohesion"
+ROOT, DRIVER = "pgcohesion", "psycopg"
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
 
 
@@ -56,6 +56,9 @@ def configure(*, verbose: bool, **fields: object) -> Log:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if as_json else _Human())
     logger.handlers[:] = [handler]
+    drivers = logging.getLogger(DRIVER)
+    if not drivers.handlers:  # or Python prints what it says of an error that it raises, too
+        drivers.addHandler(logging.NullHandler())
     logger.propagate = False
     logger.setLevel(logging.DEBUG if verbose else logging.INFO if as_json else logging.WARNING)
     return Log(logger, fields)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import CohesionError
+from ..folding import columns
 from ..redact import redact
 from . import text
 from .text import Painter
@@ -70,7 +71,9 @@ class Output:
         if self.json:
             lines: Iterable[str] = [self.document(env, task, answer)]
         else:
-            lines = text.view(answer.view(), env, self._paint, terminal=self.stdout.isatty())
+            lines = text.view(
+                answer.view(), env, self._paint, terminal=self.stdout.isatty(), width=columns(self.stdout)
+            )
         self._print(self.stdout, lines, masked=not answer.reveals)
 
     def failure(self, env: str, task: str, error: CohesionError) -> None:
@@ -80,7 +83,7 @@ class Output:
             self._print(self.stdout, [self._document(env, task, ok=False, error=error.as_dict(), **more)])
         with contextlib.suppress(OSError):
             self.stdout.flush()
-        self._print(self.stderr, text.error(error, self._paint_err))
+        self._print(self.stderr, text.error(error, self._paint_err, columns(self.stderr)))
 
     @classmethod
     def document(cls, env: str, task: str, answer: Answer) -> str:
@@ -152,7 +155,7 @@ class Output:
 
     def _lines(self, items: Iterable[Line]) -> Iterator[str]:
         for item in items:
-            yield from text.line(item, self._paint_err)
+            yield from text.line(item, self._paint_err, columns(self.stderr))
 
     def _print(self, stream: TextIO, lines: Iterable[str], *, masked: bool = True) -> None:
         try:

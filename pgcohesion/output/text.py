@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import CohesionError
+from ..folding import LEAST, fold
+from ..redact import redact
 from ..view import Grade, Line, Table, View
 
 _COLOURS = {
@@ -25,6 +27,7 @@ _COLOURS = {
 }
 
 
+WHY = "why:  "  # the detail that is prose
 _CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if chr(number) != "\t"} | {
     10: "\\n"
 }
@@ -52,26 +55,39 @@ class Painter:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code and text else text
 
 
-def view(view: View, env: str, paint: Painter, *, terminal: bool) -> Iterator[str]:
-    """Yield the lines of an answer; the verdict comes last, the next step only to a terminal."""
+def _fold(text: str, width: int, hang: int) -> list[str]:
+    """Return *text* folded to *width*, if any; a secret that has spaces must be masked before it is broken."""
+    return fold(redact(text), width, hang) if width else [text]
+
+
+def view(view: View, env: str, paint: Painter, *, terminal: bool, width: int = 0) -> Iterator[str]:
+    """Yield the lines of an answer; the verdict comes last, the next step only to a terminal.
+
+    Prose is folded to *width*, where there is one; what is to be pasted never is.
+    """
     for block in view.blocks:
-        yield from table(block, paint) if isinstance(block, Table) else line(block, paint)
+        yield from table(block, paint, width) if isinstance(block, Table) else line(block, paint, width)
     if view.verdict:
-        yield f"{env}: {paint(clean(view.verdict), view.grade)}"
+        first, *rest = _fold(f"{env}: {clean(view.verdict)}", width, 4)
+        yield f"{env}: {paint(first.removeprefix(f'{env}: '), view.grade)}"
+        yield from (paint(one, view.grade) for one in rest)
     if view.next and terminal:
         yield paint(f"next: {view.next}", "fix")
 
 
-def line(item: Line, paint: Painter) -> Iterator[str]:
+def line(item: Line, paint: Painter, width: int = 0) -> Iterator[str]:
     """Yield a line and its details."""
-    head = f"{paint(item.mark, item.mark)} " if item.mark else ""
-    grade = f"{paint(f'{item.grade:<7}', item.grade)} " if item.grade else ""
-    yield f"{head}{grade}{clean(item.text)}"
+    heads: list[tuple[str, str]] = [(item.mark, item.mark)] if item.mark else []
+    heads += [(f"{item.grade:<7}", item.grade)] if item.grade else []
+    plain = "".join(f"{word} " for word, _ in heads)
+    first, *rest = _fold(plain + clean(item.text), width if heads or item.prose else 0, 8 if item.grade else 2)
+    yield "".join(f"{paint(word, style)} " for word, style in heads) + first[len(plain) :]
+    yield from rest
     for detail in item.details:
-        yield f"    {clean(detail)}"
+        yield from _fold(f"    {clean(detail)}", width if detail.startswith(WHY) else 0, 4 + len(WHY))
 
 
-def table(item: Table, paint: Painter) -> Iterator[str]:
+def table(item: Table, paint: Painter, width: int = 0) -> Iterator[str]:
     """Yield a header and rows in columns as wide as their widest cell; the last column is not padded."""
     rows = [[clean(str(cell)) for cell in row] for row in item.rows]
     widths = [max(len(row[n]) for row in [list(item.header), *rows]) for n in range(len(item.header))]
@@ -79,17 +95,25 @@ def table(item: Table, paint: Painter) -> Iterator[str]:
     for cells, raw in zip(rows, item.rows, strict=True):
         padded = [f"{text:<{width}}" for text, width in zip(cells, widths, strict=True)]
         styled = [paint(t, v) if isinstance(v, Grade) else t for t, v in zip(padded, raw, strict=True)]
-        yield "  ".join(styled).rstrip()
+        before = sum(widths[:-1]) + 2 * (len(widths) - 1)
+        first, *rest = _fold(cells[-1], width - before if item.prose and width >= before + LEAST else 0, 0) or [""]
+        yield "  ".join([*styled[:-1], first if rest else styled[-1]]).rstrip()
+        yield from (" " * before + one for one in rest)
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:
     return "  ".join(f"{text:<{width}}" for text, width in zip(cells, widths, strict=True)).rstrip()
 
 
-def error(problem: CohesionError, paint: Painter) -> Iterator[str]:
+def error(problem: CohesionError, paint: Painter, width: int = 0) -> Iterator[str]:
     """Yield an error in its three parts; further lines of a part stand below its first."""
-    yield f"{paint('error:', 'error')} {clean(problem.what)}"
+    first, *rest = _fold(f"error: {clean(problem.what)}", width, 7)
+    yield f"{paint('error:', 'error')}{first.removeprefix('error:')}"
+    yield from rest
     for name, text, style in (("why", problem.why, ""), ("fix", problem.fix, "fix")):
         for number, part in enumerate(text.splitlines()):
             head = f"  {name}: " if number == 0 else "       "
-            yield f"{head}{paint(clean(part), style)}"
+            if style:
+                yield f"{head}{paint(clean(part), style)}"
+            else:
+                yield from _fold(f"{head}{clean(part)}", width, 7)

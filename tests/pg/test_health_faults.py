@@ -273,6 +273,22 @@ def test_what_a_monitoring_role_may_not_see_is_skipped_not_failed(ctx: Context, 
         ctx.db.execute("DROP ROLE watcher")
 
 
+def test_a_role_that_is_not_there_is_named_with_what_makes_it(shared: Project) -> None:
+    with opened(shared, "health.role=nobody_here") as context:
+        (trouble,) = bad(context, "availability")
+    assert trouble.text == 'authentication: role "nobody_here" does not exist (22023)'
+    assert trouble.fix == "inv health.grant --role nobody_here --apply --env=test"
+
+
+def test_a_check_that_fails_says_so_once(shared: Project) -> None:
+    given = {"sql": "SELECT count(*) AS value FROM nowhere.at_all", "warn": "1"}
+    names = ("wrong", "wrong_too", "wrong_as_well")
+    sets = [f"--set=health.checks.{name}.{key}={value}" for name in names for key, value in given.items()]
+    done = shared.inv("health.check", f"--only={','.join(names)}", *sets, "--env=test")
+    assert 'relation "nowhere.at_all" does not exist' in done.stdout
+    assert not done.stderr
+
+
 def databases(context: Context) -> list[Finding]:
     return [one for one in health.check(context, "no_primary_key", remember=False).results if one.check == "databases"]
 

@@ -33,12 +33,21 @@ UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 class Told(Struct, frozen=True):
-    """What happened to a route: how many messages went out, how many wait, and why."""
+    """What happened to a route: how many messages went out, how many wait, why, and for how many seconds still."""
 
     route: str
     sent: int
     waiting: int = 0
     error: str = ""
+    again: float = 0.0
+
+    @property
+    def line(self) -> Line:
+        """It as a person reads it."""
+        if not self.error:
+            return Line(f"{self.route}: {self.sent} sent", grade=Grade.OK)
+        waiting = f", {self.waiting} waiting, tried again in {span(self.again)}" if self.waiting else ""
+        return Line(f"{self.route}: {self.sent} sent{waiting}: {self.error}", grade=Grade.FAIL)
 
 
 class Alerted(Answer, frozen=True):
@@ -61,13 +70,7 @@ class Alerted(Answer, frozen=True):
 
     def view(self) -> View:
         """Return a line a route."""
-        lines = [
-            Line(
-                f"{one.route}: {one.sent} sent{f', {one.waiting} waiting: {one.error}' if one.waiting else ''}",
-                grade=Grade.FAIL if one.error else Grade.OK,
-            )
-            for one in self.told
-        ]
+        lines = [one.line for one in self.told]
         lines += [Line(f"heartbeat: {self.heartbeat}", grade=Grade.FAIL)] if self.heartbeat else []
         lines += [Line(self.muted)] if self.muted else []
         return View(tuple(lines), self.verdict, Grade.FAIL if self.failed else Grade.OK)
@@ -95,7 +98,7 @@ def run(ctx: Context, *, now: float | None = None) -> Alerted:
             _delivered(ctx, outbox, name, route, lambda: at + time.monotonic() - began)
             for name, route in rules.routes.items()
         )
-    said = f"muted until {moment(datetime.fromtimestamp(muted[0], UTC))} by {muted[2]}: {muted[1]}" if muted else ""
+    said = f"muted until {moment(datetime.fromtimestamp(muted[0], UTC))}, by {muted[2]}: {muted[1]}" if muted else ""
     return Alerted(report.verdict, told, said, _beat(ctx))
 
 
@@ -114,7 +117,7 @@ def mute(ctx: Context, until: str, reason: str) -> Alerted:
     if seconds and not reason:
         raise UsageError("say why nobody is told", fix='--reason "we move db1"')
     with closing(history_of(ctx)) as history:
-        Outbox(history).mute(time.time() + seconds, reason, whoami(ctx.task))
+        Outbox(history).mute(time.time() + seconds, reason, whoami(ctx.task).partition(",")[0])
     return Alerted(f"muted for {span(seconds)}" if seconds else "not muted any more", ())
 
 
@@ -174,14 +177,16 @@ def _delivered(ctx: Context, outbox: Outbox, name: str, route: Route, now: Calla
         outbox.sent(one, now())
         sent += 1
     left = next((row for row in outbox.waiting() if row["route"] == name), None)
-    return Told(name, sent, left["count"], error or left["error"] or "not due yet") if left else Told(name, sent)
+    if left is None:
+        return Told(name, sent)
+    return Told(name, sent, left["count"], error or left["error"] or "not due yet", max(0.0, left["next"] - now()))
 
 
 def _tried(ctx: Context, name: str, route: Route) -> Told:
     try:
         send(ctx, name, route, messages.trial(uuid.uuid4().hex, ctx.env, time.time(), name))
     except CohesionError as error:
-        return Told(name, 0, 1, error.why or error.what)
+        return Told(name, 0, error=error.why or error.what)
     return Told(name, 1)
 
 

@@ -89,12 +89,13 @@ class Outbox:
         )
 
     def waiting(self) -> list[dict[str, Any]]:
-        """Return, of each route, how many messages wait, since when, and what went wrong last."""
+        """Return, of each route, how many messages wait, since when, what went wrong, and when the first is due."""
         rows = self._history.connection.execute(
-            "SELECT route, count(*), min(at), max(tries), max(error) FROM alert_outbox"
-            " WHERE sent IS NULL GROUP BY route"
+            "SELECT route, count(*), min(at), max(tries), max(error), (SELECT f.next FROM alert_outbox f"
+            " WHERE f.route = w.route AND f.sent IS NULL ORDER BY f.id LIMIT 1)"
+            " FROM alert_outbox w WHERE sent IS NULL GROUP BY route"
         )
-        names = ("route", "count", "since", "tries", "error")
+        names = ("route", "count", "since", "tries", "error", "next")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     # --- mutes --------------------------------------------------------------------------------------------

@@ -19,8 +19,10 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
     """
     (row,) = rows
     if row.kind:
-        first = row.words.strip().splitlines()[-1] if row.words.strip() else "it does not answer"
-        return Finding(Grade.FAIL, f"{row.kind}: {first}", row.fix, row.host, kind=row.kind)
+        # A line an address that was tried; libpq explains it in further ones, which are indented.
+        tried = [line for line in row.words.splitlines() if line.strip() and not line[0].isspace()]
+        last = tried[-1] if tried else "it does not answer"
+        return Finding(Grade.FAIL, f"{row.kind}: {last}", row.fix, row.host, kind=row.kind)
     if row.role == "primary" and row.standby:
         fix = "-- if it should be the primary, and the old one is surely gone:\nSELECT pg_promote();"
         return Finding(

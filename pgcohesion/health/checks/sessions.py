@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ...view import Grade, span
+from ...view import Grade, count, span
 from ..altering import alter_system
 from ..registry import Finding, Limits, check_of
 
@@ -107,9 +107,9 @@ def idle_in_transaction(rows: list[Any], limits: Limits) -> Finding | list[Findi
     for row in rows:
         holds = []
         if row.relations:
-            holds.append(f"locks on {row.relations} relations, up to {MODES[row.strongest]}")
+            holds.append(f"locks on {count(row.relations, 'relation')} (up to {MODES[row.strongest]})")
         if row.advisory:
-            holds.append(f"{row.advisory} advisory locks")
+            holds.append(count(row.advisory, "advisory lock"))
         if row.behind >= 0:
             holds.append(f"the rows of {row.behind:,} transactions back from vacuum")
         text = f"{who(row)} is idle in a transaction for {span(row.age)}; it holds {' and '.join(holds) or 'nothing'}"

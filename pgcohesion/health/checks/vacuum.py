@@ -38,7 +38,7 @@ HOLDERS = """SELECT 'process ' || a.pid AS who, greatest(age(a.backend_xid), age
 HOLDER = f"""(SELECT who, age, extract(epoch FROM clock_timestamp() - since)::float AS seconds FROM ({HOLDERS}) a
                WHERE coalesce(database, current_database()) = current_database()
                  AND (idle OR age >= 1000 OR since < clock_timestamp() - interval '2 s')
-               ORDER BY age DESC LIMIT 1)"""  # noqa: S608  (constants)
+               ORDER BY age DESC, since LIMIT 1)"""  # noqa: S608  (constants)
 
 # Autovacuum was there a moment ago and comes again: what died since is the ordinary work of a queue.
 SOON = """(current_setting('autovacuum')::bool
@@ -150,7 +150,7 @@ def _vacuum(row: Any) -> tuple[str, str]:
     fix = f"VACUUM (ANALYZE) {row.name};"
     if not row.who:
         return "", fix
-    first = "-- vacuum would not help before that ends: inv health.check --only xmin_horizon; then"
+    first = "-- what died since that began stays until it ends: inv health.check --only xmin_horizon; then"
     return f"; {_held(row)}", f"{first}\n{fix}"
 
 

@@ -37,7 +37,8 @@ def _grade(report: Report) -> Grade:
 def _number(finding: Finding) -> str:
     words = (finding.check, finding.host, finding.database, finding.object)
     label = " ".join(filter(None, words)).replace("=", "_").replace("'", "''")
-    limit = "" if finding.threshold is None else f";{finding.threshold:.12g}"
+    place = ";;" if finding.grade is Grade.FAIL else ";"  # value;warn;crit
+    limit = "" if finding.threshold is None else f"{place}{finding.threshold:.12g}"
     return f"'{_clean(label)}'={finding.value:.12g}{limit}"
 
 

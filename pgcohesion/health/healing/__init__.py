@@ -37,6 +37,8 @@ SWITCH = "PGCOHESION_HEAL"
 LOCK = 7_304_112_965  # of all healers on a server
 PATIENCE = 10.0  # seconds in which a finding must be gone
 BAD = (Grade.WARN, Grade.FAIL)
+HEALED = (*BY_CHECK, *NEVER)
+"""Checks about whose findings a healer has something to say."""
 
 
 class Proposal(Struct, frozen=True):
@@ -106,21 +108,21 @@ class Healing(Answer, frozen=True):
 def heal(ctx: Context, *, apply: bool = False, check: str = "", object: str = "") -> Healing:  # noqa: A002
     """Plan what mends the findings that may be mended by itself, and with *apply* do it.
 
-    *check* and *object* choose among the findings. Raises Refused when healing is switched off, the budget is used up
-    or the breaker is open, Locked when another healer is at work on the server, CohesionError when a finding stays.
+    *check* and *object* choose among the findings. Raises Unreachable when the server cannot be asked, Refused when
+    healing is switched off, the budget is used up or the breaker is open, Locked when another healer is at work on the
+    server, CohesionError when a finding stays.
     """
     from .. import check as look
 
-    if check and check not in BY_CHECK and check not in NEVER:
-        raise UsageError(f"nothing heals `{check}`", fix=suggestion(check, [*BY_CHECK, *NEVER]))
+    if check and check not in HEALED:
+        raise UsageError(f"nothing heals `{check}`", fix=suggestion(check, HEALED))
     if apply:
         ctx.ours()
     _consistent(ctx)
     off = ctx.config.health.disabled
-    only = check or ",".join(name for name in [*BY_CHECK, *NEVER] if name not in off)
+    only = check or ",".join(name for name in HEALED if name not in off)
     report = look(ctx, only, remember=False)
-    if report.trouble:
-        raise Refused(f"`{ctx.env}` cannot be healed", why=report.trouble.text, fix=report.trouble.fix)
+    report.demand(f"`{ctx.env}` cannot be healed")
     bad = [one for one in report.results if one.grade in BAD and object in ("", one.object) and not one.host]
     server = ctx.watched if ctx.only_looked_at else ctx.db
     with closing(server.another(PATH)) as db:

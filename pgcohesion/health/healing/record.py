@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ...view import Answer, Table, View, count, moment
+from ...view import Answer, Line, View, count, moment
 from ..history import History
 
 SCHEMA = """CREATE TABLE IF NOT EXISTS heals (id INTEGER PRIMARY KEY, at REAL, who TEXT, check_id TEXT, object TEXT,
@@ -106,15 +106,12 @@ class Audit(Answer, frozen=True):
         return {"healed": to_builtins(self.healed)}
 
     def view(self) -> View:
-        """Return a row an attempt."""
-        rows = tuple(
-            (
-                moment(datetime.fromtimestamp(one.at, UTC)),
-                one.check,
-                one.object,
-                one.result,
-                " ".join(one.command.split()),
-            )
-            for one in self.healed
-        )
-        return View((Table(("when", "check", "object", "result", "command"), rows),), count(len(rows), "attempt"))
+        """Return a line an attempt, with what was done and its undo below."""
+        return View(tuple(map(_line, self.healed)), count(len(self.healed), "attempt"))
+
+
+def _line(one: Healed) -> Line:
+    when = moment(datetime.fromtimestamp(one.at, UTC))
+    about = (when, one.check, one.database, one.object, "; ".join(one.result.splitlines()))
+    undo = (f"{'undo:' if n == 0 else '':<5} {line}" for n, line in enumerate(one.undo.splitlines()))
+    return Line(": ".join(filter(None, about)), mark=">", details=(*one.command.splitlines(), *undo))

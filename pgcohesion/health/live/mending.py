@@ -66,6 +66,10 @@ class Mender:
         self._wake()
 
     def _planned(self, finding: Finding) -> Mending:
+        if finding.check not in healing.HEALED:
+            fix = (f"    {line}" for line in finding.fix.splitlines() or ["there is no line that mends it"])
+            words = f"nothing mends `{finding.check}` by itself; by hand (Esc, then c copies it):"
+            return Mending(finding, "failed", (words, *fix))
         with self._opened() as ctx:
             answer = heal(ctx, finding, apply=False)
         able = any(one.act for one in answer.proposals)

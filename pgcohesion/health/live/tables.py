@@ -90,7 +90,11 @@ def sections(
     made = _MAKERS[view](snapshot, order, ascii_only)
     wanted = needle.casefold()
     return [
-        Section(one.columns, tuple(row for row in one.rows if wanted in " ".join(row.cells).casefold()), one.empty)
+        Section(
+            one.columns,
+            tuple(row for row in one.rows if wanted in " ".join(row.cells).casefold()),
+            f"no row has `{needle}`" if one.rows else one.empty,
+        )
         for one in made
     ]
 

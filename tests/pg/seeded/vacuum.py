@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
 
-from .sessions import SNAPSHOT
+from .sessions import SNAPSHOT, busy
 from .stage import Fault, Lookalike, Stage, standing, wait_for
 
 OFF = "WITH (autovacuum_enabled = off)"
@@ -57,13 +57,18 @@ def dead(stage: Stage) -> None:
     stage.sql(f"DELETE FROM {TABLE} WHERE a <= 15000", FLUSH)
 
 
-def held(name: str, holder: str) -> Fault:
-    """Return a fault that VACUUM does not mend while a transaction is open: text and fix must say so."""
+def held(name: str, holder: str, waiter: str = "") -> Fault:
+    """Return a fault that VACUUM does not mend while a transaction is open: text and fix must say so.
+
+    A *waiter* holds back as much, since later: to end it would free nothing.
+    """
 
     def seed(stage: Stage) -> None:
         filled(stage, 20_000)
         stage.sql("CREATE TABLE public.other (a int)")
         stage.connect().execute(holder.encode())
+        if waiter:
+            busy(stage, stage.connect(), waiter)
         stage.sql(f"DELETE FROM {TABLE} WHERE a <= 15000", FLUSH)
 
     def mend(stage: Stage, finding: Finding) -> None:
@@ -244,6 +249,11 @@ FAULTS = [
     Fault("dead rows", "dead_rows", dead, TABLE, grade=Grade.FAIL),
     held("dead rows that a snapshot holds", SNAPSHOT),
     held("dead rows that somebody's write holds", "BEGIN; INSERT INTO public.other VALUES (1)"),
+    held(
+        "dead rows that a write with another behind it holds",
+        "BEGIN; LOCK public.other; INSERT INTO public.other VALUES (1)",
+        "INSERT INTO public.other SELECT 1 FROM pg_class LIMIT 1",
+    ),
     Fault("a vacuum that does not come", "overdue_vacuums", overdue, TABLE),
     Fault("a vacuum that its table wants early", "overdue_vacuums", overdue_by_its_own_point, TABLE),
     Fault("a vacuum that a large table wants early", "overdue_vacuums", overdue_by_the_most, TABLE, least=18),

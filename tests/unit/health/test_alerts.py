@@ -14,6 +14,7 @@ import pytest
 
 from pgcohesion.config.model import Alerts, Route
 from pgcohesion.health import alerts
+from pgcohesion.health.alerts import Told
 from pgcohesion.health.alerts.deciding import Case, decide
 from pgcohesion.health.alerts.message import message, trial
 from pgcohesion.health.alerts.outbox import Outbox
@@ -90,6 +91,17 @@ def test_a_message_says_all_that_is_needed() -> None:
         assert words in said.body
     assert said.title == "production: fail: c of slots"
     assert said.document["events"][0]["fingerprint"] == finding.fingerprint
+
+
+def test_a_trial_says_that_it_is_one() -> None:
+    assert trial("k", "production", 1e9, "team").document["test"] is True
+    assert message("k", "production", 1e9, []).document["test"] is False
+
+
+def test_a_route_says_when_it_is_tried_again() -> None:
+    assert Told("hook", 2).line.text == "hook: 2 sent"
+    assert Told("hook", 0, 3, "503", 15).line.text == "hook: 0 sent, 3 waiting, tried again in 15 s: 503"
+    assert Told("hook", 0, error="503").line.text == "hook: 0 sent: 503"  # a trial: nothing waits
 
 
 def test_a_signature_can_be_verified_as_it_is_documented() -> None:

@@ -108,3 +108,18 @@ def test_the_worst_finding_stands_last() -> None:
     )
     assert [line.grade for line in report.findings()] == [WARN, FAIL]
     assert next(report.findings()).details[0] == "fix:  mend it"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("server closed the connection\n\tThis probably means that it went\n\tbefore the request.", "server closed"),
+        ("at 10.0.0.1 failed: refused\nat 10.0.0.2 failed: timed out\n\tIs it running there?\n", "at 10.0.0.2"),
+        (" \n", "it does not answer"),
+    ],
+)  # fmt: skip
+def test_what_libpq_says_is_shown_without_its_guesses(words: str, text: str) -> None:
+    facts = {"host": "db1", "kind": "lost", "words": words, "fix": "look"}
+    (finding,) = judge(CHECKS["availability"], [facts])
+    assert finding.text.startswith(f"lost: {text}")
+    assert "\t" not in finding.text

@@ -6,6 +6,7 @@ from datetime import date
 from types import SimpleNamespace as Row
 
 import pytest
+from msgspec.structs import replace
 
 from pgcohesion.config.model import Ignore
 from pgcohesion.health.ignoring import ignoring
@@ -36,6 +37,11 @@ def test_a_rule_ignores_what_it_names_until_its_day(rule: Ignore, grade: Grade, 
     assert finding.grade is grade
     assert words in finding.text
     assert bool(finding.fix) == (grade is Grade.WARN)
+
+
+def test_what_is_ignored_needs_no_undo() -> None:
+    (finding,) = ignoring([replace(FOUND, undo="create it")], [Ignore(check="inactive_slots", reason="r")], TODAY)
+    assert not finding.undo
 
 
 def test_what_is_ok_or_unknown_stays_so() -> None:

@@ -15,7 +15,7 @@ from pgcohesion.health.past import Looked, episodes, seconds
 from pgcohesion.health.registry import Finding, Limits, load
 from pgcohesion.health.report import Report
 from pgcohesion.health.units import shown, unit_of
-from pgcohesion.view import Grade, Line
+from pgcohesion.view import Grade, Line, Table
 
 pytestmark = pytest.mark.unit
 
@@ -182,3 +182,18 @@ def test_units_come_from_the_words_of_the_title() -> None:
 )
 def test_values_with_units(value: float | None, unit: str, text: str) -> None:
     assert shown(value, unit) == text
+
+
+def test_what_moves_by_less_than_is_shown_did_not_move() -> None:
+    still = Curve("version", "t", ((0.0, -1446.1), (60.0, -1446.2)), "days")
+    view = Looked("test", 60.0, 0.0, (), (), (still,)).view()
+    assert [block.text for block in view.blocks if isinstance(block, Line)] == ["1 measure did not move"]
+
+
+def test_what_has_no_number_now_shows_none() -> None:
+    curve = Curve("dead_rows", "t", ((0.0, 0.5), (60.0, 0.75)), "share")
+    for at, now in ((60.0, "75 %"), (120.0, "")):
+        run = Past(1, at, "ok", 0.1, frozenset({"dead_rows"}))
+        (table,) = Looked("test", 120.0, 0.0, (run,), (), (curve,)).view().blocks
+        assert isinstance(table, Table)
+        assert table.rows[0][-1] == now

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from psycopg.sql import SQL, Composed
 
 from pgcohesion.context import Context
@@ -101,6 +102,15 @@ def test_what_cannot_be_mended_says_so(ctx: Context, monkeypatch: pytest.MonkeyP
     assert mender.mending.stage == "failed"
 
 
+def test_what_nothing_mends_shows_its_fix(ctx: Context) -> None:
+    mender = Mender(ctx, lambda: None)
+    assert worked(mender, mender.plan, replace(FOUND, check="sequences", fix="ALTER ...;")) == "failed"
+    assert mender.mending is not None
+    first, fix = mender.mending.lines
+    assert "nothing mends `sequences` by itself" in first
+    assert fix == "    ALTER ...;"
+
+
 def test_a_bug_in_a_fix_does_not_end_the_view(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(healing, "heal", lambda *_, **__: 1 / 0)
     mender = Mender(ctx, lambda: None)
@@ -116,5 +126,5 @@ def test_a_plan_that_was_put_aside_does_not_come_back(ctx: Context, healer: Heal
     assert mender.mending is None
     mender.do()
     assert healer.done == []
-    other = Finding(Grade.WARN, "x", check="y")
+    other = Finding(Grade.WARN, "x", check="dead_rows")
     assert worked(mender, mender.plan, other) == "ready"

@@ -177,6 +177,8 @@ def test_sort_and_filter() -> None:
     desk, _ = after(["backspace", "enter"], desk=desk)
     assert (desk.needle, desk.typing) == ("DROP", "")
     assert [row.key[1] for row in sections(SNAPSHOT, "sessions", "", desk.needle)[0].rows] == [13]
+    (none,) = sections(SNAPSHOT, "sessions", "", "no such")
+    assert (none.rows, none.empty) == ((), "no row has `no such`")
     assert after(["escape"], desk=desk)[0].needle == ""
     assert after("/q")[1] is None
 

@@ -229,3 +229,4 @@ def test_moments_have_offset_and_age() -> None:
     time.tzset()
     at = datetime(2026, 11, 22, 14, 3, tzinfo=UTC)
     assert moment(at, datetime(2026, 11, 22, 16, 3, 30, tzinfo=UTC)) == "2026-11-22 14:03 +00:00, 2 h ago"
+    assert moment(at, datetime(2026, 11, 22, 12, 3, 0, tzinfo=UTC)) == "2026-11-22 14:03 +00:00, in 2 h"
