@@ -108,3 +108,13 @@ def test_the_worst_finding_stands_last() -> None:
     )
     assert [line.grade for line in report.findings()] == [WARN, FAIL]
     assert next(report.findings()).details[0] == "fix:  mend it"
+
+
+@pytest.mark.parametrize("name", ["idle_in_transaction", "prepared_transactions", "xmin_horizon", "role_connections",
+                                  "database_connections", "waiting_ddl"])  # fmt: skip
+def test_an_object_within_its_own_limits_is_ok_beyond_those_of_all(name: str) -> None:
+    check = CHECKS[name]
+    rows = next([Row(**row) for row in rows] for case, rows, grade, _ in TABLE if case == name and grade is FAIL)
+    (bad,) = findings(check, rows, Limits(check.warn, check.fail))
+    limits = Limits(check.warn, check.fail, {bad.object: Limits(1e12, 1e12)})
+    assert [(one.grade, one.object) for one in findings(check, rows, limits)] in ([(OK, "")], [(Grade.INFO, bad.object)])
