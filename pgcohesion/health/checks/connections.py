@@ -126,4 +126,4 @@ def _limited(rows: list[Any], limits: Limits, what: str, kind: str) -> Finding |
     ]
     bad = [finding for finding in found if finding.grade is not Grade.OK]
     most = max((row.used / row.allowed for row in rows), default=0.0)
-    return shown(bad, LISTED) or limits.finding(most, f"no {what} is near its connection limit")
+    return shown(bad, LISTED) or Finding(Grade.OK, f"no {what} is near its connection limit", value=most)

@@ -74,8 +74,8 @@ def blocked_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]
         fix = cancelling(_who(session[strong[0]])) if strong else _freeing(session[root])
         found.append(limits.finding(longest, text, fix=fix, object=_object(session[root]), note=SEEN))
     found.sort(key=lambda finding: -(finding.value or 0))
-    return shown([one for one in found if one.grade is not Grade.OK], WAITING) or limits.finding(
-        max(waits.values(), default=0.0), "nobody waits long for a lock"
+    return shown([one for one in found if one.grade is not Grade.OK], WAITING) or Finding(
+        Grade.OK, "nobody waits long for a lock", value=max(waits.values(), default=0.0)
     )
 
 
@@ -164,7 +164,8 @@ def waiting_ddl(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         for row in rows
     ]
     bad = [finding for finding in found if finding.grade is not Grade.OK]
-    return shown(bad, WAITING) or limits.finding(max((row.age for row in rows), default=0.0), "no DDL holds a queue up")
+    longest = max((row.age for row in rows), default=0.0)
+    return shown(bad, WAITING) or Finding(Grade.OK, "no DDL holds a queue up", value=longest)
 
 
 @check_of(

@@ -120,7 +120,7 @@ def idle_in_transaction(rows: list[Any], limits: Limits) -> Finding | list[Findi
         if not holds:
             of_it = Limits(of_it.warn, None)
         found.append(of_it.finding(row.age, text, fix=fix, object=str(row.pid), note=FORGOTTEN))
-    return _bad(found) or limits.finding(_longest(rows), "no session idles in a transaction")
+    return _bad(found) or Finding(Grade.OK, "no session idles in a transaction", value=_longest(rows))
 
 
 @check_of(
@@ -151,7 +151,7 @@ def aborted_transactions(rows: list[Any], limits: Limits) -> Finding | list[Find
         )
         for row in rows
     ]
-    return _bad(found) or limits.finding(_longest(rows), "no failed transaction is left open")
+    return _bad(found) or Finding(Grade.OK, "no failed transaction is left open", value=_longest(rows))
 
 
 @check_of(
@@ -191,7 +191,7 @@ def long_queries(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         )
         for row in rows
     ]
-    return _bad(found) or limits.finding(_longest(rows), "no query runs for long")
+    return _bad(found) or Finding(Grade.OK, "no query runs for long", value=_longest(rows))
 
 
 @check_of(
@@ -226,7 +226,7 @@ def long_transactions(rows: list[Any], limits: Limits) -> Finding | list[Finding
         )
         for row in rows
     ]
-    return _bad(found) or limits.finding(_longest(rows), "no transaction runs for long")
+    return _bad(found) or Finding(Grade.OK, "no transaction runs for long", value=_longest(rows))
 
 
 def _bad(found: list[Finding]) -> list[Finding]:
@@ -277,7 +277,7 @@ def idle_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         text = f"{len(idle)} of {row.slots} slots are held by idle sessions of {name}, the longest for {span(row.age)}"
         one = limits.finding(row.age, text, fix=fix, object=name)
         found.append(one if len(idle) >= row.slots * NOTED else replace(one, grade=Grade.INFO))
-    return shown(found, ALL_IDLE) or limits.finding(0, "no session is idle for long")
+    return shown(found, ALL_IDLE) or Finding(Grade.OK, "no session is idle for long", value=0)
 
 
 @check_of(
@@ -320,7 +320,7 @@ def xmin_horizon(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         first = "" if found else ", the oldest"
         text = f"{_HOLDERS[row.kind].format(row=row)} holds back vacuum by {row.age:,} transactions{first}"
         found.append(limits.finding(row.age, text, fix=_release(row), object=row.name, note=100_000))
-    return _bad(found) or limits.finding(_longest(rows), "nothing holds vacuum back")
+    return _bad(found) or Finding(Grade.OK, "nothing holds vacuum back", value=_longest(rows))
 
 
 _HOLDERS = {
@@ -394,7 +394,7 @@ def prepared_transactions(rows: list[Any], limits: Limits) -> Finding | list[Fin
         )
         for row in rows
     ]
-    return _bad(found) or limits.finding(_longest(rows), "no prepared transaction is left")
+    return _bad(found) or Finding(Grade.OK, "no prepared transaction is left", value=_longest(rows))
 
 
 @check_of(

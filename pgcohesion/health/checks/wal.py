@@ -47,7 +47,7 @@ def inactive_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             undo = f"SELECT pg_create_logical_replication_slot({row.quoted}, '{plugin}');  -- in {remark(row.database)}"
         text = f"slot {row.name} was not read{since} and keeps {size(row.kept)} of WAL"
         found.append(limits.finding(row.kept, text, fix=fix, object=row.name, undo=undo, note=0))
-    return most(found) or limits.finding(0, "no slot keeps WAL that nobody reads")
+    return most(found) or Finding(Grade.OK, "no slot keeps WAL that nobody reads", value=0)
 
 
 @check_of(

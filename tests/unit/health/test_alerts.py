@@ -110,11 +110,6 @@ def test_a_signature_can_be_verified_as_it_is_documented() -> None:
     assert mark == "v1=" + hmac.new(b"key", b"12.body", hashlib.sha256).hexdigest()
 
 
-def test_a_trial_says_that_it_is_one() -> None:
-    assert trial("k", "production", 1e9, "team").document["test"] is True
-    assert message("k", "production", 1e9, []).document["test"] is False
-
-
 @contextmanager
 def answering(words: bytes) -> Iterator[int]:
     """Give the port of a server that answers one request with *words*, whatever it is."""

@@ -123,3 +123,16 @@ def test_what_libpq_says_is_shown_without_its_guesses(words: str, text: str) -> 
     (finding,) = judge(CHECKS["availability"], [facts])
     assert finding.text.startswith(f"lost: {text}")
     assert "\t" not in finding.text
+
+
+@pytest.mark.parametrize("name", ["idle_in_transaction", "prepared_transactions", "xmin_horizon", "role_connections",
+                                  "database_connections", "waiting_ddl"])  # fmt: skip
+def test_an_object_within_its_own_limits_is_ok_beyond_those_of_all(name: str) -> None:
+    check = CHECKS[name]
+    rows = next([Row(**row) for row in rows] for case, rows, grade, _ in TABLE if case == name and grade is FAIL)
+    (bad,) = findings(check, rows, Limits(check.warn, check.fail))
+    limits = Limits(check.warn, check.fail, {bad.object: Limits(1e12, 1e12)})
+    assert [(one.grade, one.object) for one in findings(check, rows, limits)] in (
+        [(OK, "")],
+        [(Grade.INFO, bad.object)],
+    )
