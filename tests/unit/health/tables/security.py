@@ -47,6 +47,8 @@ WAL = {"limit": GIB, "slot": None, "failing": False}
 FUNCTION = {"name": "s.f(a integer)", "home": "s", "owner": "boss"}
 GRANTED = {"name": "s.t", "kind": "TABLE", "rights": "SELECT", "writes": False, "by": ""}
 
+BACKLOG = {"mode": "on", "standby": False, "bytes": 3e8, "waits": 1.0}
+
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("restarted", [{"age": 3600.0, "standby": False}], OK, ""),
     ("restarted", [{"age": 12.0, "standby": False}], INFO, ""),
@@ -128,10 +130,12 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("slot_xmin", [{**XMIN, "age": 1e6}], WARN, "s"),
     ("slot_xmin", [{**XMIN, "age": 1e6, "active": False}], WARN, "s"),
     ("slot_xmin", [{**XMIN, "age": 1e7, "logical": True, "rows_too": False}], FAIL, "s"),
-    ("archive_backlog", [{"mode": "off", "files": 900, "bytes": 9e9}], OK, ""),
-    ("archive_backlog", [{"mode": "on", "files": 19, "bytes": 3e8}], OK, ""),
-    ("archive_backlog", [{"mode": "on", "files": 20, "bytes": 3e8}], WARN, ""),
-    ("archive_backlog", [{"mode": "always", "files": 200, "bytes": 3e9}], FAIL, ""),
+    ("archive_backlog", [{**BACKLOG, "mode": "off", "files": 900}], OK, ""),
+    ("archive_backlog", [{**BACKLOG, "files": 19, "waits": 599.0}], OK, ""),
+    ("archive_backlog", [{**BACKLOG, "files": 1, "waits": 600.0}], WARN, ""),
+    ("archive_backlog", [{**BACKLOG, "files": 20}], WARN, ""),
+    ("archive_backlog", [{**BACKLOG, "mode": "always", "standby": True, "files": 200, "waits": 600.0}], FAIL, ""),
+    ("archive_backlog", [{**BACKLOG, "standby": True, "files": 200, "waits": 600.0}], OK, ""),
     ("wal_size", [{**WAL, "bytes": 1.9 * GIB}], OK, ""),
     ("wal_size", [{**WAL, "bytes": 2.0 * GIB}], WARN, ""),
     ("wal_size", [{**WAL, "bytes": 2.0 * GIB, "slot": "s"}], WARN, ""),
