@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...view import Grade, count, size
+from ...view import Grade, count, size, span
+from ..altering import alter_system
 from ..registry import Finding, Limits, check_of, most
+from .sessions import remark
 
 MIB = 1024**2
 GIB = 1024**3
+JUST_STARTED = 60.0
+"""Seconds in which a standby replays the WAL that it has, and has no receiver yet."""
 
 
 @check_of(
@@ -84,25 +88,34 @@ def replay_paused(rows: list[Any], limits: Limits) -> Finding:
 
 
 @check_of(
-    """SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM pg_settings WHERE name = 'primary_conninfo' AND setting <> '')
-                  AS follows,
+    """SELECT pg_is_in_recovery() AS standby, current_setting('primary_conninfo') <> '' AS follows,
+              current_setting('restore_command') <> '' AS restores,
               CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END AS paused,
-              (SELECT status FROM pg_stat_wal_receiver) AS status""",
+              (SELECT status FROM pg_stat_wal_receiver) AS status,
+              extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float AS age""",
     cost="quick",
+    guard="pg_has_role('pg_read_all_settings', 'USAGE') AND pg_has_role('pg_read_all_stats', 'USAGE')",
+    needs="pg_monitor: GRANT pg_monitor TO <role>;",
 )
 def wal_receiver(rows: list[Any], limits: Limits) -> Finding:
-    """A standby that is told to follow a primary and has no connection to it.
+    """A standby that is told to follow a primary and has no connection to it, or is told to follow nobody.
 
     It falls behind by everything that is written from now on; without a slot the primary may throw away what it needs.
     """
     (row,) = rows
-    if not row.follows:
+    if row.standby and not row.follows and not row.restores:
+        text = "this standby follows nobody: primary_conninfo and restore_command are both empty"
+        fix = alter_system("primary_conninfo = 'host=PRIMARY user=replication'")
+        return Finding(Grade.FAIL, text, f"-- say where its primary is, then\n{fix}", "primary_conninfo")
+    if not row.standby or not row.follows:
         return Finding(Grade.OK, "follows no primary")
     if row.status is not None:
         return Finding(Grade.OK, f"the receiver is {row.status}")
     fix = "SELECT pg_current_logfile();  -- why: no route, password, slot missing, or WAL already removed"
     if row.paused:  # a receiver that ended is started again by the replay only
         fix = "-- the receiver comes back with the replay, which is paused\nSELECT pg_wal_replay_resume();"
+    elif row.age < JUST_STARTED:
+        return Finding(Grade.INFO, f"started {span(row.age)} ago, and replays what it has before it connects", fix)
     return Finding(Grade.FAIL, "this standby has no wal receiver", fix)
 
 
@@ -132,11 +145,54 @@ def subscriptions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         if row.enabled and not row.running:
             fix = (
                 "SELECT pg_current_logfile();  -- why; for a conflict: delete the row here, or skip its transaction:\n"
-                f"-- in {row.home}: ALTER SUBSCRIPTION {row.ident} SKIP (lsn = 'the one in the log');\n"
-                f"-- or until it is mended: ALTER SUBSCRIPTION {row.ident} DISABLE;"
+                f"-- in {remark(row.home)}: ALTER SUBSCRIPTION {remark(row.ident)} SKIP (lsn = 'the one in the log');\n"
+                f"-- or until it is mended: ALTER SUBSCRIPTION {remark(row.ident)} DISABLE;"
             )
             found.append(Finding(Grade.FAIL, f"subscription {row.name} has no worker, {errors}", fix, row.name))
         elif not row.enabled and row.errors:
-            fix = f"-- in {row.home}, after mending what the log names\nALTER SUBSCRIPTION {row.ident} ENABLE;"
+            fix = f"-- in {remark(row.home)}, after mending what the log names\nALTER SUBSCRIPTION {row.ident} ENABLE;"
             found.append(Finding(Grade.WARN, f"subscription {row.name} is disabled, {errors}", fix, row.name))
     return most(found) or Finding(Grade.OK, "every subscription that is enabled runs")
+
+
+@check_of(
+    """SELECT s.subname AS name, quote_ident(s.subname) AS ident, s.subenabled AS enabled,
+              count(*) FILTER (WHERE r.srsubstate IN ('s', 'r'))::int AS copied,
+              count(*) FILTER (WHERE r.srsubstate IN ('i', 'd', 'f'))::int AS missing,
+              min(r.srrelid) FILTER (WHERE r.srsubstate IN ('i', 'd', 'f'))::regclass::text AS first,
+              coalesce(t.sync_error_count, 0) AS failed, coalesce(t.apply_error_count, 0) AS errors,
+              EXISTS (SELECT FROM pg_stat_subscription w
+                       WHERE w.subid = s.oid AND w.relid IS NOT NULL AND w.pid IS NOT NULL) AS copying
+         FROM pg_subscription s
+         JOIN pg_subscription_rel r ON r.srsubid = s.oid
+         LEFT JOIN pg_stat_subscription_stats t ON t.subid = s.oid
+        WHERE NOT pg_is_in_recovery()
+          AND s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+        GROUP BY s.oid, s.subname, s.subenabled, t.sync_error_count, t.apply_error_count
+        ORDER BY s.subname""",
+    scope="database",
+    min_version=15,
+    cost="quick",
+)
+def subscribed_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Tables that a subscription has stopped to follow, because somebody disabled it, or whose first copy fails.
+
+    They grow old or stay empty here while the worker looks well, and the publisher keeps WAL for them.
+    """
+    found = []
+    for row in rows:
+        if row.enabled and row.missing and row.failed and not row.copying:
+            text = (
+                f"subscription {row.name} cannot copy {count(row.missing, 'table')}, {row.first} first,"
+                f" {count(row.failed, 'error')} so far"
+            )
+            fix = (
+                "SELECT pg_current_logfile();  -- why; often a row that is here already, or a table that differs\n"
+                "-- once that is out of the way the copy begins by itself"
+            )
+            found.append(Finding(Grade.FAIL, text, fix, row.name))
+        elif not row.enabled and row.copied and not row.failed and not row.errors:  # else `subscriptions` has said so
+            text = f"subscription {row.name} is disabled and leaves {count(row.copied, 'table')} to grow old here"
+            fix, undo = (f"ALTER SUBSCRIPTION {row.ident} {verb};" for verb in ("ENABLE", "DISABLE"))
+            found.append(Finding(Grade.WARN, text, fix, row.name, undo=undo))
+    return most(found) or Finding(Grade.OK, "what is subscribed here is followed")

@@ -50,9 +50,7 @@ def pending_restart(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
          FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
         WHERE split_part(c.line, '=', 1) <> 'synchronous_commit')
        SELECT c.name, c.good, g.role, g.database FROM careful c JOIN given g USING (name)
-        WHERE g.setting IN (CASE c.good WHEN 'on' THEN 'off' ELSE 'on' END,
-                            CASE c.good WHEN 'on' THEN 'false' ELSE 'true' END,
-                            CASE c.good WHEN 'on' THEN '0' ELSE '1' END)
+        WHERE g.setting ~* CASE c.good WHEN 'on' THEN '^(of|f|n|0)' ELSE '^(on|t|y|1)' END
         ORDER BY c.name, g.role, g.database"""
 )
 def durability(rows: list[Any], limits: Limits) -> Finding | list[Finding]:

@@ -427,5 +427,8 @@ def standby_waits(rows: list[Any], limits: Limits) -> Finding:
     asked = f"{row.name} is asked for, {row.standbys} are connected"
     if not row.waiting:
         return Finding(Grade.WARN, f"the next commit will wait for a standby: {asked}", fix, row.name)
-    text = f"{row.waiting} commits wait for a synchronous standby, the longest for {span(row.age)}: {asked}"
-    return limits.finding(row.age, text, fix=fix, object=row.name, note=1)
+    text = f"{count(row.waiting, 'commit')} waiting for a synchronous standby, the longest for {span(row.age)}: {asked}"
+    found = limits.finding(row.age, text, fix=fix, object=row.name, note=1)
+    if row.standbys < row.wanted and found.grade is not Grade.FAIL:  # none of them will return by itself
+        return Finding(Grade.WARN, text, fix, row.name, row.age)
+    return found

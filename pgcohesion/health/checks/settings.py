@@ -149,7 +149,7 @@ def shared_buffers(rows: list[Any], limits: Limits) -> Finding:
               coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), ''), ''
          FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
          JOIN pg_settings s ON s.name = split_part(c.line, '=', 1) AND s.boot_val = 'on'
-        WHERE c.line ~ '^enable_[a-z_]+=(off|false|no|0)$'
+        WHERE c.line ~* '^enable_[a-z_]+=(of|f|n|0)'
         UNION ALL
        SELECT r.name, '', '', s.setting FROM pg_settings r JOIN pg_settings s ON s.name = 'seq_page_cost'
         WHERE r.name = 'random_page_cost' AND r.setting::float < s.setting::float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ...redact import masked
@@ -14,6 +15,8 @@ MIB, GIB = 1024**2, 1024**3
 ARCHIVING = "-- with pgBackRest, for one:\n" + alter_system(
     "archive_command = 'pgbackrest --stanza=main archive-push %p'"
 )
+LONG = 600.0
+"""Seconds for which a WAL file waits for an archiver that works only when it is far behind."""
 
 
 @check_of(
@@ -23,7 +26,9 @@ ARCHIVING = "-- with pgBackRest, for one:\n" + alter_system(
                   restart_lsn), 0)::float AS kept,
               extract(epoch FROM now() - (to_jsonb(s) ->> 'inactive_since')::timestamptz)::float AS age
          FROM pg_replication_slots s
-        WHERE NOT active AND restart_lsn IS NOT NULL AND coalesce(wal_status, '') <> 'lost' ORDER BY kept DESC""",
+        WHERE NOT active AND restart_lsn IS NOT NULL AND coalesce(wal_status, '') <> 'lost'
+          AND (to_jsonb(s) ->> 'synced') IS DISTINCT FROM 'true'  -- a copy, which its primary's slot moves on
+        ORDER BY kept DESC""",
     warn=32 * MIB,
     fail=10 * GIB,
 )
@@ -55,7 +60,8 @@ def inactive_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
               coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS failing,
               extract(epoch FROM now() - last_failed_time)::float AS age,
               trim(current_setting('archive_command')) AS command,
-              coalesce(current_setting('archive_library', true), '') AS library, pg_is_in_recovery() AS standby
+              coalesce(current_setting('archive_library', true), '') AS library, pg_is_in_recovery() AS standby,
+              current_setting('server_version_num')::int >= 160000 AS either
          FROM pg_stat_archiver""",
     cost="quick",
 )
@@ -70,7 +76,10 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
     if not row.library and row.command in ("", "(disabled)"):
         text = "archive_mode is on and archive_command is empty: WAL only piles up"
         return Finding(Grade.FAIL, text, ARCHIVING, "archive_command")
-    if not row.library and row.command.split()[0].rpartition("/")[2] in ("true", ":", "echo"):
+    if row.library and row.command and row.either:
+        text = f"archive_command and archive_library ({row.library}) are both set: the archiver refuses to start"
+        return Finding(Grade.FAIL, text, alter_system("archive_command = ''"), "archive_library")
+    if not row.library and not row.failing and _copies_nothing(row.command):
         text = f"archive_command is `{masked(row.command)}`: it says that it has archived, and does not"
         return Finding(Grade.FAIL, text, "-- name a command that copies %p to another place", "archive_command")
     if not row.failing:
@@ -80,6 +89,17 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
         f"the last attempt, of {row.file} {span(row.age)} ago, failed",
         "-- run it by hand as the server's user; its errors are in the server's log:\nSHOW archive_command;",
         str(row.file),
+    )
+
+
+def _copies_nothing(command: str) -> bool:
+    words = command.split()
+    program, more = words[0].rpartition("/")[2], re.search(r"&&|;|(?<!\|)\|(?!\|)", command)
+    return (
+        command.startswith("#")
+        or not re.search("%[pf]", command)
+        or (program in ("true", ":", "echo") and not more)
+        or (program in ("cp", "cat", "dd", "mv") and "/dev/null" in command and "%f" not in command)
     )
 
 
@@ -119,8 +139,8 @@ def lost_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 @check_of(
     """SELECT slot_name AS name, quote_literal(slot_name) AS literal, active, slot_type = 'logical' AS logical,
               greatest(age(xmin), age(catalog_xmin))::float AS age, age(xmin) IS NOT NULL AS rows_too
-         FROM pg_replication_slots
-        WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
+         FROM pg_replication_slots s
+        WHERE (xmin IS NOT NULL OR catalog_xmin IS NOT NULL) AND (to_jsonb(s) ->> 'synced') IS DISTINCT FROM 'true'
         ORDER BY age DESC""",
     warn=1_000_000,
     fail=10_000_000,
@@ -149,8 +169,10 @@ def slot_xmin(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 @check_of(
-    """SELECT current_setting('archive_mode') AS mode, count(*)::int AS files,
-              count(*) * pg_size_bytes(current_setting('wal_segment_size'))::float AS bytes
+    """SELECT current_setting('archive_mode') AS mode, pg_is_in_recovery() AS standby, count(*)::int AS files,
+              count(*) * pg_size_bytes(current_setting('wal_segment_size'))::float AS bytes,
+              coalesce(extract(epoch FROM now() - greatest(min(modification), pg_postmaster_start_time())), 0)::float
+                  AS waits
          FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'""",
     warn=20,
     fail=200,
@@ -158,16 +180,25 @@ def slot_xmin(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     needs="pg_monitor: GRANT pg_monitor TO <role>;",
 )
 def archive_backlog(rows: list[Any], limits: Limits) -> Finding:
-    """WAL files that wait to be archived (limits in files).
+    """WAL files that wait to be archived (limits in files; one that waits for ten minutes warns, too).
 
     The backup ends before them, and pg_wal grows until archive_command is as fast as the server writes.
     """
     (row,) = rows
     if row.mode == "off":
         return Finding(Grade.OK, "archiving is off")
+    if row.standby and row.mode == "on":
+        return Finding(Grade.OK, "a standby archives nothing while it is one")
+    text = f"{count(row.files, 'WAL file')} ({size(row.bytes)}) to be archived"
+    if row.waits >= LONG and limits.grade(row.files) is Grade.OK:
+        fix = (
+            "SELECT pid, backend_start FROM pg_stat_activity WHERE backend_type = 'archiver';\n"
+            "-- none: the log says why it does not start; one: its command hangs, on the host: ps -f --ppid PID"
+        )
+        return Finding(Grade.WARN, f"{text}, the oldest for {span(row.waits)}", fix, value=row.files)
     return limits.finding(
         row.files,
-        f"{count(row.files, 'WAL file')} ({size(row.bytes)}) wait for archive_command",
+        text,
         fix="SELECT last_archived_wal, last_archived_time, last_failed_wal, last_failed_time FROM pg_stat_archiver;\n"
         "-- it fails: see its error in the log; it works but is slow: archive in parallel (pgbackrest archive-async)",
     )

@@ -357,6 +357,16 @@ def disabled_subscription(stage: Stage) -> None:
     stage.sql(SUBSCRIBE)
 
 
+def left_disabled(stage: Stage) -> None:
+    """Have a subscription that has copied a table, as the catalogue tells it, and that somebody disabled."""
+    stage.later(lambda: unsubscribe(stage))
+    stage.sql(
+        "CREATE TABLE public.followed ()",
+        SUBSCRIBE,
+        "INSERT INTO pg_subscription_rel SELECT oid, 'public.followed'::regclass, 'r', '0/1' FROM pg_subscription",
+    )
+
+
 LAG = ("health.limits.replication_lag.warn=1e6",)
 ODD = 'public."odd ""t"'
 
@@ -413,6 +423,7 @@ FAULTS = [
         grade=Grade.FAIL,
         mend=disable,
     ),
+    Fault("a subscription that was left disabled", "subscribed_tables", left_disabled, 'su "b', least=15),
 ]
 LOOKALIKES = [
     Lookalike("a setting that only waits for a restart", "config_errors", waits_for_a_restart),

@@ -15,7 +15,7 @@ def unplanned(stage: Stage) -> None:
 
 
 def unplanned_for_a_role(stage: Stage) -> None:
-    stage.sql(f"CREATE ROLE {ROLE}", f"ALTER ROLE {ROLE} IN DATABASE {stage.database} SET enable_nestloop = off")
+    stage.sql(f"CREATE ROLE {ROLE}", f"ALTER ROLE {ROLE} IN DATABASE {stage.database} SET enable_nestloop = 'No'")
     stage.later(lambda: stage.sql(f"DROP ROLE {ROLE}"))
 
 
@@ -34,7 +34,7 @@ def hiding(stage: Stage) -> None:
 
 
 def hiding_for_a_database(stage: Stage) -> None:
-    stage.sql(f"ALTER DATABASE {stage.database} SET ignore_checksum_failure = true")
+    stage.sql(f"ALTER DATABASE {stage.database} SET ignore_checksum_failure = 'Yes'")
 
 
 def loose_for_a_role(stage: Stage) -> str:

@@ -30,6 +30,7 @@ ARCHIVE = {
     "command": "cp %p /archive/%f",
     "library": "",
     "standby": False,
+    "either": True,
 }
 CHECKPOINT = {
     "timeout": 300.0,
@@ -49,6 +50,23 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("archiver", [{**ARCHIVE, "mode": "off", "failing": True}], Grade.INFO, ""),
     ("archiver", [ARCHIVE], OK, ""),
     ("archiver", [{**ARCHIVE, "command": "/bin/true"}], FAIL, "archive_command"),
+    *[
+        ("archiver", [{**ARCHIVE, "command": command}], FAIL, "archive_command")
+        for command in (
+            *("true %p %f", "true || cp %p /b/%f", "echo %p", "cd .", "exit 0", "# cp %p /b/%f", "sh -c true"),
+            *("cp %p /dev/null", "cat %p > /dev/null"),
+        )
+    ],
+    *[
+        ("archiver", [{**ARCHIVE, "command": command}], OK, "")
+        for command in (
+            *("echo %f >> /l && cp %p /b/%f", "true; cp %p /b/%f", "gzip < %p > /b/%f.gz 2> /dev/null"),
+            *("cp pg_wal/%f /b/", "pgbackrest archive-push %p > /dev/null"),
+        )
+    ],
+    ("archiver", [{**ARCHIVE, "command": "false", "failing": True, "file": "0001"}], FAIL, "0001"),
+    ("archiver", [{**ARCHIVE, "library": "basic_archive"}], FAIL, "archive_library"),
+    ("archiver", [{**ARCHIVE, "library": "basic_archive", "either": False}], OK, ""),
     ("archiver", [{**ARCHIVE, "command": ""}], FAIL, "archive_command"),
     ("archiver", [{**ARCHIVE, "command": "", "library": "basic_archive"}], OK, ""),
     ("archiver", [{**ARCHIVE, "command": "", "standby": True}], OK, ""),

@@ -47,6 +47,18 @@ WAL = {"limit": GIB, "slot": None, "failing": False}
 FUNCTION = {"name": "s.f(a integer)", "home": "s", "owner": "boss"}
 GRANTED = {"name": "s.t", "kind": "TABLE", "rights": "SELECT", "writes": False, "by": ""}
 
+RECEIVER = {"standby": True, "follows": True, "restores": False, "paused": False, "status": None, "age": 3600.0}
+SUBSCRIBED = {
+    **SUBSCRIPTION,
+    "copied": 3,
+    "missing": 0,
+    "first": "t",
+    "failed": 2,
+    "errors": 0,
+    "copying": False,
+}
+BACKLOG = {"mode": "on", "standby": False, "bytes": 3e8, "waits": 1.0}
+
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("restarted", [{"age": 3600.0, "standby": False}], OK, ""),
     ("restarted", [{"age": 12.0, "standby": False}], INFO, ""),
@@ -128,10 +140,12 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("slot_xmin", [{**XMIN, "age": 1e6}], WARN, "s"),
     ("slot_xmin", [{**XMIN, "age": 1e6, "active": False}], WARN, "s"),
     ("slot_xmin", [{**XMIN, "age": 1e7, "logical": True, "rows_too": False}], FAIL, "s"),
-    ("archive_backlog", [{"mode": "off", "files": 900, "bytes": 9e9}], OK, ""),
-    ("archive_backlog", [{"mode": "on", "files": 19, "bytes": 3e8}], OK, ""),
-    ("archive_backlog", [{"mode": "on", "files": 20, "bytes": 3e8}], WARN, ""),
-    ("archive_backlog", [{"mode": "always", "files": 200, "bytes": 3e9}], FAIL, ""),
+    ("archive_backlog", [{**BACKLOG, "mode": "off", "files": 900}], OK, ""),
+    ("archive_backlog", [{**BACKLOG, "files": 19, "waits": 599.0}], OK, ""),
+    ("archive_backlog", [{**BACKLOG, "files": 1, "waits": 600.0}], WARN, ""),
+    ("archive_backlog", [{**BACKLOG, "files": 20}], WARN, ""),
+    ("archive_backlog", [{**BACKLOG, "mode": "always", "standby": True, "files": 200, "waits": 600.0}], FAIL, ""),
+    ("archive_backlog", [{**BACKLOG, "standby": True, "files": 200, "waits": 600.0}], OK, ""),
     ("wal_size", [{**WAL, "bytes": 1.9 * GIB}], OK, ""),
     ("wal_size", [{**WAL, "bytes": 2.0 * GIB}], WARN, ""),
     ("wal_size", [{**WAL, "bytes": 2.0 * GIB, "slot": "s"}], WARN, ""),
@@ -154,10 +168,21 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("replay_paused", [{"paused": True, "waiting": 1.0}], WARN, ""),
     ("replay_paused", [{"paused": True, "waiting": None}], WARN, ""),
     ("replay_paused", [{"paused": True, "waiting": GIB}], FAIL, ""),
-    ("wal_receiver", [{"follows": False, "paused": False, "status": None}], OK, ""),
-    ("wal_receiver", [{"follows": True, "paused": False, "status": "streaming"}], OK, ""),
-    ("wal_receiver", [{"follows": True, "paused": False, "status": None}], FAIL, ""),
-    ("wal_receiver", [{"follows": True, "paused": True, "status": None}], FAIL, ""),
+    ("wal_receiver", [{**RECEIVER, "standby": False}], OK, ""),
+    ("wal_receiver", [{**RECEIVER, "status": "streaming"}], OK, ""),
+    ("wal_receiver", [RECEIVER], FAIL, ""),
+    ("wal_receiver", [{**RECEIVER, "paused": True, "age": 5.0}], FAIL, ""),
+    ("wal_receiver", [{**RECEIVER, "age": 59.0}], Grade.INFO, ""),
+    ("wal_receiver", [{**RECEIVER, "follows": False, "restores": True}], OK, ""),
+    ("wal_receiver", [{**RECEIVER, "follows": False}], FAIL, "primary_conninfo"),
+    ("subscribed_tables", [], OK, ""),
+    ("subscribed_tables", [SUBSCRIBED], OK, ""),
+    ("subscribed_tables", [{**SUBSCRIBED, "missing": 2, "copying": True}], OK, ""),
+    ("subscribed_tables", [{**SUBSCRIBED, "missing": 2, "failed": 0}], OK, ""),
+    ("subscribed_tables", [{**SUBSCRIBED, "missing": 2}], FAIL, "s"),
+    ("subscribed_tables", [{**SUBSCRIBED, "enabled": False, "failed": 0}], WARN, "s"),
+    ("subscribed_tables", [{**SUBSCRIBED, "enabled": False, "failed": 0, "copied": 0}], OK, ""),
+    ("subscribed_tables", [{**SUBSCRIBED, "enabled": False}], OK, ""),
     ("subscriptions", [], OK, ""),
     ("subscriptions", [SUBSCRIPTION], OK, ""),
     ("subscriptions", [{**SUBSCRIPTION, "running": False, "errors": 0}], FAIL, "s"),

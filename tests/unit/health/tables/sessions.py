@@ -66,8 +66,9 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("standby_waits", [{**COMMITS, "waiting": 0, "age": 0.0, "wanted": 0}], OK, ""),
     ("standby_waits", [{**COMMITS, "waiting": 0, "age": 0.0, "wanted": 2, "standbys": 2}], OK, ""),
     ("standby_waits", [{**COMMITS, "waiting": 0, "age": 0.0, "wanted": 2, "standbys": 1}], WARN, "nobody"),
-    ("standby_waits", [{**COMMITS, "waiting": 3, "age": 0.9}], OK, "nobody"),
-    ("standby_waits", [{**COMMITS, "waiting": 3, "age": 9.9}], INFO, "nobody"),
+    ("standby_waits", [{**COMMITS, "waiting": 3, "age": 0.9, "standbys": 1}], OK, "nobody"),
+    ("standby_waits", [{**COMMITS, "waiting": 3, "age": 9.9, "standbys": 1}], INFO, "nobody"),
+    ("standby_waits", [{**COMMITS, "waiting": 1, "age": 0.9}], WARN, "nobody"),
     ("standby_waits", [{**COMMITS, "waiting": 3, "age": 10}], WARN, "nobody"),
     ("standby_waits", [{**COMMITS, "waiting": 3, "age": 60}], FAIL, "nobody"),
 ]
