@@ -73,15 +73,9 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
         return Finding(Grade.INFO, "archiving is off: what is lost since the last backup cannot be had back", fix)
     if row.standby and row.mode == "on":
         return Finding(Grade.OK, "a standby archives nothing while it is one")
-    if not row.library and row.command in ("", "(disabled)"):
-        text = "archive_mode is on and archive_command is empty: WAL only piles up"
-        return Finding(Grade.FAIL, text, ARCHIVING, "archive_command")
-    if row.library and row.command and row.either:
-        text = f"archive_command and archive_library ({row.library}) are both set: the archiver refuses to start"
-        return Finding(Grade.FAIL, text, alter_system("archive_command = ''"), "archive_library")
-    if not row.library and not row.failing and _copies_nothing(row.command):
-        text = f"archive_command is `{masked(row.command)}`: it says that it has archived, and does not"
-        return Finding(Grade.FAIL, text, "-- name a command that copies %p to another place", "archive_command")
+    wrong = _set_wrong(row)
+    if wrong:
+        return wrong
     if not row.failing:
         return Finding(Grade.OK, "archiving works")
     return Finding(
@@ -90,6 +84,22 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
         "-- run it by hand as the server's user; its errors are in the server's log:\nSHOW archive_command;",
         str(row.file),
     )
+
+
+def _set_wrong(row: Any) -> Finding | None:
+    """Return what the settings alone tell: with them nothing is ever archived."""
+    about = "archive_command"
+    if row.library and row.command and row.either:
+        about, fix = "archive_library", alter_system("archive_command = ''")
+        text = f"archive_command and archive_library ({row.library}) are both set: the archiver refuses to start"
+    elif not row.library and row.command in ("", "(disabled)"):
+        text, fix = "archive_mode is on and archive_command is empty: WAL only piles up", ARCHIVING
+    elif not row.library and not row.failing and _copies_nothing(row.command):
+        text = f"archive_command is `{masked(row.command)}`: it says that it has archived, and does not"
+        fix = "-- name a command that copies %p to another place"
+    else:
+        return None
+    return Finding(Grade.FAIL, text, fix, about)
 
 
 def _copies_nothing(command: str) -> bool:
