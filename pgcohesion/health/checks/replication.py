@@ -92,6 +92,8 @@ def replay_paused(rows: list[Any], limits: Limits) -> Finding:
               current_setting('restore_command') <> '' AS restores,
               CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END AS paused,
               (SELECT status FROM pg_stat_wal_receiver) AS status,
+              EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
+                         AND wait_event = 'RecoveryRetrieveRetryInterval') AS waits,
               extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float AS age""",
     cost="quick",
     guard="pg_has_role('pg_read_all_settings', 'USAGE') AND pg_has_role('pg_read_all_stats', 'USAGE')",
@@ -114,7 +116,7 @@ def wal_receiver(rows: list[Any], limits: Limits) -> Finding:
     fix = "SELECT pg_current_logfile();  -- why: no route, password, slot missing, or WAL already removed"
     if row.paused:  # a receiver that ended is started again by the replay only
         fix = "-- the receiver comes back with the replay, which is paused\nSELECT pg_wal_replay_resume();"
-    elif row.age < JUST_STARTED:
+    elif row.age < JUST_STARTED and not row.waits:
         return Finding(Grade.INFO, f"started {span(row.age)} ago, and replays what it has before it connects", fix)
     return Finding(Grade.FAIL, "this standby has no wal receiver", fix)
 

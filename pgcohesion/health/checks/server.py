@@ -132,7 +132,7 @@ def checksum_failures(rows: list[Any], limits: Limits) -> Finding | list[Finding
         limits.finding(
             row.failures,
             f"{row.failures} damaged pages were read in {row.name}",
-            fix="take a copy of the data folder, then restore a backup on other hardware: inv backup.list",
+            fix="-- take a copy of the data folder, then restore a backup on other hardware:\ninv backup.list",
             object=row.name,
         )
         for row in rows

@@ -1,8 +1,7 @@
 """Settings, security, integrity, WAL and replication: (check, rows, grade, object).
 
-Only decided here, never seeded: what needs a restart or a second server (archive_backlog, slot_xmin,
-wal_receiver, replay_paused, checksums_off), counters of a day (requested_checkpoints), a session from another
-host (cleartext_sessions), and what is only said as information (logging, timeouts, shared_buffers, restarted).
+Only decided here, never seeded: what needs a restart (checksums_off), counters of a day (requested_checkpoints), a
+session from another host (cleartext_sessions), and what is only said as information (logging, shared_buffers, restarted).
 """
 
 from __future__ import annotations
@@ -47,7 +46,15 @@ WAL = {"limit": GIB, "slot": None, "failing": False}
 FUNCTION = {"name": "s.f(a integer)", "home": "s", "owner": "boss"}
 GRANTED = {"name": "s.t", "kind": "TABLE", "rights": "SELECT", "writes": False, "by": ""}
 
-RECEIVER = {"standby": True, "follows": True, "restores": False, "paused": False, "status": None, "age": 3600.0}
+RECEIVER = {
+    "standby": True,
+    "follows": True,
+    "restores": False,
+    "paused": False,
+    "status": None,
+    "waits": False,
+    "age": 3600.0,
+}
 SUBSCRIBED = {
     **SUBSCRIPTION,
     "copied": 3,
@@ -173,6 +180,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("wal_receiver", [RECEIVER], FAIL, ""),
     ("wal_receiver", [{**RECEIVER, "paused": True, "age": 5.0}], FAIL, ""),
     ("wal_receiver", [{**RECEIVER, "age": 59.0}], Grade.INFO, ""),
+    ("wal_receiver", [{**RECEIVER, "age": 5.0, "waits": True}], FAIL, ""),
     ("wal_receiver", [{**RECEIVER, "follows": False, "restores": True}], OK, ""),
     ("wal_receiver", [{**RECEIVER, "follows": False}], FAIL, "primary_conninfo"),
     ("subscribed_tables", [], OK, ""),
