@@ -1,7 +1,7 @@
 """Settings, security, integrity, WAL and replication: (check, rows, grade, object).
 
 Only decided here, never seeded: what needs a restart (checksums_off), counters of a day (requested_checkpoints), a
-session from another host (cleartext_sessions), and what is only said as information (logging, shared_buffers, restarted).
+session from another host (cleartext_sessions), and what is only said as information (logging, restarted).
 """
 
 from __future__ import annotations
