@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from msgspec.structs import replace
-from psycopg.sql import Identifier
+from psycopg.sql import Identifier, Literal
 
 from ..connections import translate
 from ..connections.availability import ADVICE
@@ -34,12 +34,25 @@ if TYPE_CHECKING:
 GRACE = 0.5  # seconds: what is bounded by the deadline has then said so
 CREW = 4  # databases of one server that are asked at once
 DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
+READ_ONLY = "default_transaction_read_only"
 NOT_ALLOWED, NO_DATABASE, NOT_ACCEPTING = "42501", "3D000", "55000"
-SERVER = f"""SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only,
+# What a role or a database was told is not what this session goes by: {who} has what the application's role meets.
+SERVER = f"""SELECT pg_is_in_recovery() AS standby, EXISTS (
+           SELECT FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'
+              AND source NOT IN ('client', 'session', 'user', 'database', 'database user')) AS read_only,
     quote_ident(current_user) AS role,
+    (SELECT json_build_object('ident', quote_ident(rolname), 'login', rolcanlogin, 'allowed', rolconnlimit)
+       FROM pg_roles WHERE rolname = {{who}}) AS application,
+    (SELECT json_agg(json_build_object('role', role, 'database', datname, 'on', value::bool,
+                                       'idents', json_build_array(quote_ident(role), quote_ident(datname))))
+       FROM (SELECT CASE setrole WHEN 0 THEN '' ELSE pg_get_userbyid(setrole) END AS role,
+                    coalesce(d.datname, '') AS datname, split_part(c.line, '=', 2) AS value
+               FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(setconfig) AS c(line)
+              WHERE c.line LIKE 'default\\_transaction\\_read\\_only=%') s WHERE role IN ('', {{who}})) AS told,
     (SELECT json_object_agg(datname, CASE WHEN NOT datallowconn THEN 'closed'
                                           WHEN NOT has_database_privilege(datname, 'CONNECT') THEN 'denied'
-                                          WHEN datconnlimit = -2 THEN 'broken' ELSE 'open' END ORDER BY datname)
+                                          WHEN datconnlimit = -2 THEN 'broken'
+                                          WHEN datconnlimit = 0 THEN 'limited' ELSE 'open' END ORDER BY datname)
        FROM pg_database WHERE NOT datistemplate) AS databases,
     {WRITTEN}"""  # noqa: S608  (constants)
 Earlier = Mapping["Place", tuple[float, Mapping[str, Any]]]
@@ -146,25 +159,27 @@ class Look:
         cluster = [one for one in self.checks if one.scope == "cluster" and one.query]
         cluster = [one for one in cluster if self._several or not one.across]
         inside = [one for one in self.checks if one.scope == "database" and (one.everywhere or not host)]
-        answers = self._asked(connection, [SERVER, *self._guards(connection, [*cluster, *inside])])
+        about = SERVER.replace("{who}", Literal(ctx.config.application.role or "").as_string(connection))
+        answers = self._asked(connection, [about, *self._guards(connection, [*cluster, *inside])])
         server = answers[0]
         if isinstance(server, psycopg.Error):
             raise translate(server, "the health checks could not be run")
         self._written[host], self._roles[host] = server[0].written or {}, server[0].role
-        yield from self._availability(ctx, host, server[0], time.monotonic() - started)
+        yield from self._availability(ctx, host, db.default, server[0], time.monotonic() - started)
         if inside:
             yield from self._databases(ctx, main, server[0].databases or {}, inside, host)
         yield from self._judged(connection, cluster, "", host, answers[1:])
         yield from self._judged(connection, inside, main, host, answers[1:])
 
-    def _availability(self, ctx: Context, host: str, server: Any, seconds: float) -> Iterator[Finding]:
+    def _availability(self, ctx: Context, host: str, main: str, server: Any, seconds: float) -> Iterator[Finding]:
         check = next((one for one in self.checks if one.id == "availability"), None)
         if check:
             unknown = "" if ctx.only_looked_at else "primary"  # who looks at a standby by its URL knows what it is
             role = ctx.config.hosts[ctx.host].role if ctx.host in ctx.config.hosts else unknown
             row = SimpleNamespace(
                 host=ctx.watched_name, kind="", words="", fix="", seconds=seconds, role=role, standby=server.standby,
-                read_only=server.read_only,
+                read_only=server.read_only, told=told(server.told or (), ctx.config, main),
+                barred=barred(server.application, ctx.config),
             )  # fmt: skip
             yield from findings(check, [row], self._limits(check), "", host)
 
@@ -191,10 +206,14 @@ class Look:
                 fix, undo = (f"ALTER DATABASE {ident} ALLOW_CONNECTIONS {to};" for to in ("true", "false"))
                 text = f"database {name} takes no connections"
                 yield Finding(Grade.FAIL, text, fix, name, check="databases", undo=undo)
+            elif present[name] == "limited" and ctx.config.databases[name].connection_limit != 0:
+                fix, undo = (f"ALTER DATABASE {ident} CONNECTION LIMIT {to};" for to in (-1, 0))
+                text = f"database {name} lets only superusers in: its connection limit is 0"
+                yield Finding(Grade.FAIL, text, fix, name, check="databases", undo=undo)
         for name in (name for name in wanted if present.get(name) == "denied"):
             needs = f"needs GRANT CONNECT ON DATABASE {Identifier(name).as_string()} TO {ROLE};"
             yield Finding(Grade.SKIPPED, needs, object=name, check="databases", database=name, host=host)
-        wanted = [name for name in wanted if present.get(name) == "open"]
+        wanted = [name for name in wanted if present.get(name) in ("open", "limited")]
         for part in range(min(CREW, len(wanted))):
             names = wanted[part::CREW]
             self._start(lambda names=names: self._each(ctx, names, checks, host), self._no_databases(names, host))  # type: ignore[misc]
@@ -362,8 +381,35 @@ def damaged(words: str) -> Finding:
 def missing(error: CohesionError) -> bool:
     """Say whether it is the database that is not there, or takes no connections, not its server."""
     return getattr(error.__cause__, "sqlstate", None) in (NO_DATABASE, NOT_ACCEPTING) or (
-        "does not exist" in error.why and "database" in error.why
+        re.search("database .*(does not exist|not currently accepting connections)", error.why) is not None
     )
+
+
+def told(rows: Iterable[Mapping[str, Any]], config: Any, main: str) -> tuple[str, str] | None:
+    """Return the role and database (as identifiers) whose setting makes the application's transactions read-only."""
+    of = [row for row in rows if row["database"] in ("", main)]
+    if not of:
+        return None
+    first = max(of, key=lambda row: (bool(row["role"]), bool(row["database"])))
+    role, database = first["role"], first["database"]
+    declared = config.roles.get(role) if role else config.databases.get(database)
+    if not first["on"] or (declared and declared.settings.get(READ_ONLY)):
+        return None
+    idents = first["idents"]
+    return (idents[0] if role else "" if database else "ALL", idents[1] if database else "")
+
+
+def barred(application: Mapping[str, Any] | None, config: Any) -> tuple[str, str, str, str] | None:
+    """Return the application's role that no session can be had as, why, and the options that mend it and undo that."""
+    role = config.application.role or ""
+    declared = config.roles.get(role)
+    if not application or (declared and not (declared.login and declared.connection_limit)):
+        return None
+    if not application["login"]:
+        return application["ident"], "it may not log in", "LOGIN", "NOLOGIN"
+    if application["allowed"] == 0:
+        return application["ident"], "its connection limit is 0", "CONNECTION LIMIT -1", "CONNECTION LIMIT 0"
+    return None
 
 
 def _availability() -> Check:
@@ -385,5 +431,5 @@ def trouble(error: CohesionError, ctx: Context, seconds: float) -> SimpleNamespa
     words = f"let us in and did not answer within {seconds:g} s" if of == "query_timeout" else error.why or error.what
     return SimpleNamespace(
         host=ctx.watched_name, kind=of, words=words, fix=fix, seconds=0.0, role="", standby=False,
-        read_only=False,
+        read_only=False, told=None, barred=None,
     )  # fmt: skip

@@ -117,4 +117,15 @@ def test_an_object_within_its_own_limits_is_ok_beyond_those_of_all(name: str) ->
     rows = next([Row(**row) for row in rows] for case, rows, grade, _ in TABLE if case == name and grade is FAIL)
     (bad,) = findings(check, rows, Limits(check.warn, check.fail))
     limits = Limits(check.warn, check.fail, {bad.object: Limits(1e12, 1e12)})
-    assert [(one.grade, one.object) for one in findings(check, rows, limits)] in ([(OK, "")], [(Grade.INFO, bad.object)])
+    assert [(one.grade, one.object) for one in findings(check, rows, limits)] in (
+        [(OK, "")],
+        [(Grade.INFO, bad.object)],
+    )
+
+
+def test_an_outage_is_told_in_one_line_of_the_server() -> None:
+    words = "connection failed: connection refused\n\tIs the server running on that host?\n"
+    row = {"host": "db1", "kind": "refused", "words": words, "fix": "start it"}
+    assert judge(CHECKS["availability"], [row])[0].text == (
+        "refused: connection failed: connection refused Is the server running on that host?"
+    )
