@@ -286,8 +286,13 @@ def idle_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return shown(found, ALL_IDLE) or Finding(Grade.OK, "no session is idle for long", value=0)
 
 
+# Every snapshot is as old as the oldest transaction that runs: who has only just begun holds back nothing of its own.
 @check_of(
-    """SELECT * FROM (
+    """WITH running AS MATERIALIZED (
+           SELECT pid, backend_xid AS xid FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+            UNION ALL
+           SELECT 0, transaction FROM pg_prepared_xacts)
+       SELECT * FROM (
        SELECT CASE backend_type WHEN 'client backend' THEN 'session' WHEN 'walsender' THEN 'standby'
                    ELSE 'process' END AS kind,
               pid, to_json(backend_start) #>> '{}' AS started, to_json(xact_start) #>> '{}' AS begun,
@@ -299,6 +304,9 @@ def idle_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         WHERE coalesce(backend_xid, backend_xmin) IS NOT NULL AND pid <> pg_backend_pid()
           AND backend_type <> 'parallel worker'
           AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum p WHERE p.pid = a.pid)
+          AND NOT (backend_type <> 'walsender' AND backend_xid IS DISTINCT FROM backend_xmin
+                   AND coalesce(xact_start > clock_timestamp() - interval '1 min', true)
+                   AND EXISTS (SELECT FROM running r WHERE r.xid = a.backend_xmin AND r.pid <> a.pid))
         UNION ALL
        SELECT 'prepared', 0, '', '', owner, '', database, '', gid, quote_literal(gid), age(transaction)
          FROM pg_prepared_xacts
@@ -308,7 +316,7 @@ def idle_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
               greatest(age(xmin), age(catalog_xmin))
          FROM pg_replication_slots
         WHERE coalesce(xmin, catalog_xmin) IS NOT NULL AND coalesce(wal_status, '') <> 'lost') h
-        ORDER BY age DESC LIMIT 100""",
+        ORDER BY age DESC, begun LIMIT 100""",
     warn=10_000_000,
     fail=100_000_000,
     cost="quick",

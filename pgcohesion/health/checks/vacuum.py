@@ -37,7 +37,7 @@ HOLDERS = """SELECT 'process ' || a.pid AS who, greatest(age(a.backend_xid), age
 HOLDER = f"""(SELECT who, age, extract(epoch FROM clock_timestamp() - since)::float AS seconds FROM ({HOLDERS}) a
                WHERE coalesce(database, current_database()) = current_database()
                  AND (idle OR age >= 1000 OR since < clock_timestamp() - interval '2 s')
-               ORDER BY age DESC LIMIT 1)"""  # noqa: S608  (constants)
+               ORDER BY age DESC, since LIMIT 1)"""  # noqa: S608  (constants)
 
 # Autovacuum was there a moment ago and comes again: what died since is the ordinary work of a queue.
 SOON = """(current_setting('autovacuum')::bool

@@ -148,6 +148,13 @@ def waiter(stage: Stage) -> str:
     return busy(stage, stage.connect(), "SELECT FROM public.held")
 
 
+def beside(stage: Stage) -> str:
+    """Work for a moment while another's transaction is old: every snapshot is as old as that."""
+    stage.connect().execute("BEGIN; SELECT pg_current_xact_id()")
+    stage.sql("DO $$ BEGIN FOR n IN 1..30 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+    return busy(stage, stage.connect(), "SELECT pg_sleep(60)")
+
+
 def deaf(stage: Stage) -> None:
     session = stage.connect()
     session.execute("LISTEN odd")
@@ -195,5 +202,6 @@ LOOKALIKES = [
     Lookalike(
         "who waits for a lock runs no long query", "long_queries", waiter, ("health.limits.long_queries.warn=0",)
     ),
+    Lookalike("who works beside an old transaction", "xmin_horizon", beside, ("health.limits.xmin_horizon.warn=20",)),
     Lookalike("a snapshot that was given back", "xmin_horizon", committed, ("health.limits.xmin_horizon.warn=20",)),
 ]
