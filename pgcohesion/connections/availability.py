@@ -17,8 +17,11 @@ _WORDS: tuple[tuple[str, Kind], ...] = (
     (r"starting up|shutting down|in recovery mode|not (yet )?accepting|consistent recovery state", "not_accepting"),
     (r"too many clients|remaining connection slots|too many connections", "slots_exhausted"),
     (r"authentication|pg_hba\.conf|no password supplied|role .* (does not exist|is not permitted)", "authentication"),
+    (r"permission denied for database", "authentication"),
     (r"timeout expired|timed out", "connect_timeout"),
-    (r"refused|No such file or directory|could not translate host name|unreachable|No route", "refused"),
+    (r"FATAL:", "lost"),  # it is there, whatever file it does not find
+    (r"could not translate host name|failed to resolve host", "refused"),
+    (r"refused|No such file or directory|unreachable|No route", "refused"),
 )
 _STATES: dict[str, Kind] = {"57P03": "not_accepting", "53300": "slots_exhausted"}
 ADVICE: dict[str, str] = {

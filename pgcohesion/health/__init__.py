@@ -243,12 +243,15 @@ def _of_the_past(ctx: Context, ask: Callable[[], T], default: T) -> T:
 def _found(
     ctx: Context, checks: list[Check], history: History | None, now: float, day: str, grades: Mapping[str, Grade]
 ) -> tuple[list[Finding], dict[Place, Any]]:
-    from .running import Look
+    from .running import GRACE, Look
 
     earlier: dict[Place, tuple[float, dict[str, Any]]] = {}
     if history:
         earlier = _of_the_past(ctx, lambda: history.earlier(now, ctx.config.health.window), earlier)
-    look = Look(ctx, checks, ctx.config.health.timeout, now=now, earlier=earlier)
+    seconds, left = ctx.config.health.timeout, ctx.remaining()
+    if left is not None:  # what hangs is to be named before `--timeout` ends the task
+        seconds = min(seconds, max(left - 2 * GRACE, left / 3))
+    look = Look(ctx, checks, seconds, now=now, earlier=earlier)
     ignored = ignoring(look.findings(), ctx.config.health.ignore, date.today())  # noqa: DTZ011  (the operator's day)
     found = list(known(ignored, day, grades))
     if history:

@@ -312,6 +312,75 @@ def test_a_declared_database_that_is_missing_or_takes_no_connections(ctx: Contex
             ctx.db.execute('DROP DATABASE "the archive"', database="postgres")
 
 
+def test_the_applications_database_may_be_closed_or_left_to_superusers(ctx: Context, shared: Project) -> None:
+    for closing_, words in (("ALLOW_CONNECTIONS false", "no connections"), ("CONNECTION LIMIT 0", "superusers")):
+        ctx.db.execute('CREATE DATABASE "o dd"', database="postgres")
+        try:
+            ctx.db.execute(f'ALTER DATABASE "o dd" {closing_}', database="postgres")
+            with opened(shared, "databases.o dd.owner=chanuka_owner", "application.database=o dd") as context:
+                (finding,) = databases(context)
+                assert (finding.grade, finding.object) == (Grade.FAIL, "o dd")
+                assert words in finding.text
+                ctx.db.execute(finding.fix)
+                assert databases(context) == []
+                ctx.db.execute(finding.undo)
+                assert databases(context)
+        finally:
+            ctx.db.execute('DROP DATABASE "o dd" WITH (FORCE)', database="postgres")
+
+
+TOLD = "SET default_transaction_read_only = {}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "fault", "after"),
+    [
+        ("read_only", "", f"ALTER DATABASE chanuka {TOLD.format('on')}", ""),
+        ("read_only", "", f"ALTER ROLE chanuka_app {TOLD.format('yes')}", ""),
+        ("read_only", "", f"ALTER ROLE ALL {TOLD.format('true')}", ""),
+        ("read_only", f"ALTER ROLE ALL {TOLD.format('off')}", f"ALTER ROLE chanuka_app {TOLD.format('on')}", ""),
+        ("locked_out", "", "ALTER ROLE chanuka_app NOLOGIN", "ALTER ROLE chanuka_app LOGIN"),
+        ("locked_out", "", "ALTER ROLE chanuka_app CONNECTION LIMIT 0", "ALTER ROLE chanuka_app CONNECTION LIMIT -1"),
+        ("", f"ALTER ROLE chanuka_app {TOLD.format('off')}", f"ALTER DATABASE chanuka {TOLD.format('on')}", ""),
+        ("", "", f"ALTER ROLE postgres {TOLD.format('on')}", ""),
+        ("", "", "ALTER ROLE chanuka_readonly CONNECTION LIMIT 0", "ALTER ROLE chanuka_readonly CONNECTION LIMIT -1"),
+    ],
+)
+def test_the_application_must_get_in_and_may_write(
+    shared: Project, kind: str, before: str, fault: str, after: str
+) -> None:
+    def found() -> list[Finding]:
+        with opened(shared, "health.databases=chanuka") as context:
+            return bad(context, "availability")
+
+    with opened(shared) as context, session(context) as admin:
+        admin.autocommit = True
+        admin.execute("SET default_transaction_read_only = off")
+
+        def run(lines: str) -> None:
+            for line in lines.splitlines():
+                admin.execute(line.encode())
+
+        of = ("DATABASE chanuka", "ROLE chanuka_app", "ROLE ALL", "ROLE postgres")
+        settings = admin.execute("SELECT setconfig FROM pg_db_role_setting ORDER BY setdatabase, setrole").fetchall()
+        try:
+            run(before)
+            assert found() == []
+            run(fault)
+            assert [one.kind for one in found()] == [kind] * bool(kind)
+            for finding in found():
+                run(finding.fix)
+                assert found() == []
+                run(finding.undo)
+                assert [one.kind for one in found()] == [kind]
+        finally:
+            run(after)
+            for one in of:
+                run(f"ALTER {one} RESET default_transaction_read_only")
+        now = admin.execute("SELECT setconfig FROM pg_db_role_setting ORDER BY setdatabase, setrole").fetchall()
+        assert now == settings
+
+
 def test_a_database_that_the_role_may_not_enter_is_skipped_with_the_grant(ctx: Context, shared: Project) -> None:
     ctx.db.execute("""CREATE ROLE "a watcher" LOGIN PASSWORD 'watcher-pw' IN ROLE pg_monitor""")
     ctx.db.execute('GRANT CONNECT ON DATABASE chanuka TO "a watcher"')
@@ -375,6 +444,8 @@ def test_kinds_of_servers_that_do_not_answer(fresh: Project) -> None:
         with stopped(fresh):
             assert trouble(context, 3).kind == "query_timeout"  # on a session that is open
             assert trouble(context, 3.5).kind == "connect_timeout"  # on a new one
+            done = fresh.json("health.check", "--env=test", "--timeout=4")
+            assert done["error"]["why"] == "connect_timeout"  # and not that the task was ended
         assert health.check(context).seconds < 2
         done = fresh.json("health.check", "--env=test")
         assert done["ok"]
@@ -410,7 +481,10 @@ def test_kinds_of_servers_that_do_not_answer(fresh: Project) -> None:
         ('FATAL:  password authentication failed for user "x"', "authentication"),
         ('FATAL:  no pg_hba.conf entry for host "1.2.3.4"', "authentication"),
         ("connection timeout expired", "connect_timeout"),
+        ("failed to resolve host 'nowhere': [Errno -2] Name or service not known", "refused"),
+        ('FATAL:  permission denied for database "x"', "authentication"),
         ("server closed the connection unexpectedly", "lost"),
+        ('FATAL:  could not access file "x": No such file or directory', "lost"),
     ],
 )
 def test_kinds_by_libpq_s_words(words: str, expected: str) -> None:

@@ -100,7 +100,7 @@ def role_connections(rows: list[Any], limits: Limits) -> Finding | list[Finding]
               count(a.pid) FILTER (WHERE a.state = 'idle') AS idle
          FROM pg_database d
          LEFT JOIN pg_stat_activity a ON a.datid = d.oid AND a.backend_type IN ('client backend', 'walsender')
-        WHERE d.datconnlimit > 1
+        WHERE d.datconnlimit >= 1
         GROUP BY d.datname, d.datconnlimit ORDER BY count(a.pid)::float / d.datconnlimit DESC""",
     warn=0.80,
     fail=0.95,

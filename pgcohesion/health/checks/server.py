@@ -37,21 +37,26 @@ def pending_restart(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return most(found) or Finding(Grade.OK, "no setting waits for a restart")
 
 
+# Of pg_db_role_setting: whom a setting is for, as the statement names it; empty: only a database's.
+WHOSE = """CASE WHEN r.setrole <> 0 THEN quote_ident(pg_get_userbyid(r.setrole))
+                   WHEN r.setdatabase = 0 THEN 'ALL' ELSE '' END"""
+
+
 @check_of(
-    """WITH careful(name, good) AS (VALUES ('fsync', 'on'), ('full_page_writes', 'on'), ('synchronous_commit', 'on'),
+    f"""WITH careful(name, good) AS (VALUES ('fsync', 'on'), ('full_page_writes', 'on'), ('synchronous_commit', 'on'),
                                            ('zero_damaged_pages', 'off'), ('ignore_checksum_failure', 'off')),
             given AS (
        SELECT s.name, s.setting, '' AS role, '' AS database FROM pg_settings s
         WHERE s.source NOT IN ('database', 'user', 'database user')
         UNION ALL
        SELECT split_part(c.line, '=', 1), substr(c.line, strpos(c.line, '=') + 1),
-              coalesce(quote_ident(pg_get_userbyid(nullif(r.setrole, 0))), ''),
+              {WHOSE},
               coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), '')
          FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
         WHERE split_part(c.line, '=', 1) <> 'synchronous_commit')
        SELECT c.name, c.good, g.role, g.database FROM careful c JOIN given g USING (name)
         WHERE g.setting ~* CASE c.good WHEN 'on' THEN '^(of|f|n|0)' ELSE '^(on|t|y|1)' END
-        ORDER BY c.name, g.role, g.database"""
+        ORDER BY c.name, g.role, g.database"""  # noqa: S608  (constants)
 )
 def durability(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Settings that lose or hide data: fsync and full_page_writes off, damaged pages ignored.

@@ -7,7 +7,7 @@ from typing import Any
 from ...view import Grade, count, size, span
 from ..altering import RELOAD, alter_system
 from ..registry import YOUNG, Finding, Limits, check_of, most
-from .server import setting
+from .server import WHOSE, setting
 
 GIB = 1024**3
 
@@ -83,6 +83,37 @@ def logging(rows: list[Any], limits: Limits) -> Finding:
     return Finding(Grade.INFO, "not logged: " + ", ".join(LOGS[row.name][1] for row in rows), fix)
 
 
+@check_of(
+    f"""WITH hidden AS (SELECT count(*)::int AS sessions FROM pg_stat_activity
+                         WHERE state = 'disabled' AND backend_type = 'client backend')
+       SELECT s.name, '' AS role, '' AS database, h.sessions FROM pg_settings s, hidden h
+        WHERE s.name = 'track_activities' AND s.setting = 'off'
+          AND s.source NOT IN ('client', 'session', 'user', 'database', 'database user')
+        UNION ALL
+       SELECT split_part(c.line, '=', 1), {WHOSE},
+              coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), ''), h.sessions
+         FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line), hidden h
+        WHERE split_part(c.line, '=', 1) IN ('track_activities', 'track_counts')
+          AND NOT split_part(c.line, '=', 2)::bool
+        ORDER BY 1, 2, 3""",  # noqa: S608  (constants)
+    cost="quick",
+)
+def untracked(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Sessions that are not watched: what they do is shown to nobody, or what they change is not counted.
+
+    Checks of sessions find nothing wrong with those that they cannot see, and autovacuum does not come for rows that
+    nobody counted.
+    """
+    found = []
+    for row in rows:
+        whose, fix, undo = setting(row.name, "on", "off", row.role, row.database)
+        blind = row.name == "track_activities"
+        hidden = f"the work of {count(row.sessions, 'session')} is hidden"
+        what = hidden if blind else "autovacuum misses what they change"
+        found.append(Finding(Grade.WARN, f"{row.name} is off{whose}: {what}", fix, row.name, undo=undo))
+    return most(found) or Finding(Grade.OK, "what sessions do is seen and counted")
+
+
 OF_ROLES = {"statement_timeout": "30s", "lock_timeout": "5s"}
 IDLE = alter_system("idle_in_transaction_session_timeout = '10min'")
 
@@ -141,11 +172,11 @@ def shared_buffers(rows: list[Any], limits: Limits) -> Finding:
 
 
 @check_of(
-    """SELECT s.name, '' AS role, '' AS database, '' AS other FROM pg_settings s
+    f"""SELECT s.name, '' AS role, '' AS database, '' AS other FROM pg_settings s
         WHERE s.name LIKE 'enable\\_%' AND s.boot_val = 'on' AND s.setting = 'off'
           AND s.source IN ('configuration file', 'command line', 'environment variable')
         UNION ALL
-       SELECT split_part(c.line, '=', 1), coalesce(quote_ident(pg_get_userbyid(nullif(r.setrole, 0))), ''),
+       SELECT split_part(c.line, '=', 1), {WHOSE},
               coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), ''), ''
          FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
          JOIN pg_settings s ON s.name = split_part(c.line, '=', 1) AND s.boot_val = 'on'
@@ -154,7 +185,7 @@ def shared_buffers(rows: list[Any], limits: Limits) -> Finding:
        SELECT r.name, '', '', s.setting FROM pg_settings r JOIN pg_settings s ON s.name = 'seq_page_cost'
         WHERE r.name = 'random_page_cost' AND r.setting::float < s.setting::float
           AND r.source NOT IN ('database', 'user', 'database user')
-        ORDER BY 1, 2, 3"""
+        ORDER BY 1, 2, 3"""  # noqa: S608  (constants)
 )
 def planner(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Ways of planning that are switched off for everybody, and costs that turn the world around.

@@ -11,7 +11,7 @@ import psycopg
 
 from ...connections import translate
 from ...errors import CohesionError, ConfigError
-from ..running import missing, trouble
+from ..door import missing, trouble
 from .facts import Facts, Statement, prepare, read, statement_texts, statements, statements_schema
 from .memory import Memory, Point, gains
 from .snapshot import Seen, Top, Trouble
