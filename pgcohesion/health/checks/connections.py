@@ -6,7 +6,7 @@ from typing import Any
 
 from ...view import Grade
 from ..registry import Finding, Limits, check_of
-from .sessions import NEEDS, SEES_ALL, shown
+from ..sessions import NEEDS, SEES_ALL, shown
 
 LISTED = (
     "SELECT usename, application_name, client_addr, state, count(*) FROM pg_stat_activity\n"

@@ -9,7 +9,7 @@ from ...view import Grade, count, size, span
 from ..altering import alter_system
 from ..catalogue import COUNTING
 from ..registry import YOUNG, Finding, Limits, check_of, most
-from .sessions import NEEDS, SEES_ALL
+from ..sessions import NEEDS, SEES_ALL
 
 HOUR, DAY = 3600.0, 86400.0
 AGE = f"extract(epoch FROM now() - coalesce(stats_reset, {COUNTING}))::float AS age"

@@ -7,7 +7,7 @@ from typing import Any
 from ...view import Grade, count, size, span
 from ..altering import alter_system
 from ..registry import Finding, Limits, check_of, most
-from .sessions import remark
+from ..sessions import remark
 
 MIB = 1024**2
 GIB = 1024**3

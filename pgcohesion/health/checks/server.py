@@ -9,7 +9,7 @@ from typing import Any
 from ...view import Grade, span
 from ..altering import alter_system
 from ..registry import Finding, Limits, check_of, most
-from .sessions import remark
+from ..sessions import remark
 
 
 @check_of(

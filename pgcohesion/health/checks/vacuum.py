@@ -8,7 +8,7 @@ from ...view import Grade, count, span
 from ..altering import alter_system
 from ..catalogue import COUNTED
 from ..registry import Finding, Limits, check_of, most
-from .sessions import NEEDS, SEES_ALL
+from ..sessions import NEEDS, SEES_ALL
 
 LEAST_DEAD = 10_000
 GIB = 1024**3

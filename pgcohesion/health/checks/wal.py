@@ -9,7 +9,7 @@ from ...redact import masked
 from ...view import Grade, count, size, span
 from ..altering import alter_system
 from ..registry import YOUNG, Finding, Limits, check_of, most
-from .sessions import remark
+from ..sessions import remark
 
 MIB, GIB = 1024**2, 1024**3
 ARCHIVING = "-- with pgBackRest, for one:\n" + alter_system(
