@@ -69,6 +69,18 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
         return Finding(Grade.INFO, "archiving is off: what is lost since the last backup cannot be had back", fix)
     if row.standby and row.mode == "on":
         return Finding(Grade.OK, "a standby archives nothing while it is one")
+    wrong = _archives_nothing(row)
+    if wrong or not row.failing:
+        return wrong or Finding(Grade.OK, "archiving works")
+    return Finding(
+        Grade.FAIL,
+        f"the last attempt, of {row.file} {span(row.age)} ago, failed",
+        "-- run it by hand as the server's user; its errors are in the server's log:\nSHOW archive_command;",
+        str(row.file),
+    )
+
+
+def _archives_nothing(row: Any) -> Finding | None:
     if not row.library and row.command in ("", "(disabled)"):
         fix = "-- with pgBackRest, for one:\n"
         fix += alter_system("archive_command = 'pgbackrest --stanza=main archive-push %p'")
@@ -81,14 +93,7 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
     if not row.library and not row.failing and _copies_nothing(row.command):
         text = f"archive_command is `{row.command}`: it says that it has archived, and does not"
         return Finding(Grade.FAIL, text, "-- name a command that copies %p to another place", "archive_command")
-    if not row.failing:
-        return Finding(Grade.OK, "archiving works")
-    return Finding(
-        Grade.FAIL,
-        f"the last attempt, of {row.file} {span(row.age)} ago, failed",
-        "-- run it by hand as the server's user; its errors are in the server's log:\nSHOW archive_command;",
-        str(row.file),
-    )
+    return None
 
 
 def _copies_nothing(command: str) -> bool:

@@ -105,7 +105,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("damaged_tables", [], OK, ""),
     ("damaged_tables", [{"name": "public.t", "faults": 2, "first": "block 0: xmin"}], FAIL, "public.t"),
     ("checksum_failures", [], OK, ""),
-    ("checksum_failures", [{"name": "chanuka", "failures": 2}], FAIL, "chanuka"),
+    ("checksum_failures", [{"name": "chanuka", "failures": 2, "age": 5.0}], FAIL, "chanuka"),
     ("superusers", [], OK, ""),
-    ("superusers", [{"name": 'o"dd'}], WARN, 'o"dd'),
+    ("superusers", [{"name": 'o"dd', "ident": '"o""dd"'}], WARN, 'o"dd'),
 ]
