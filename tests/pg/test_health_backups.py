@@ -113,8 +113,30 @@ def test_a_certificate_that_ends(engines: Engines) -> None:
     engines.ctx.db.execute("SELECT pg_reload_conf()")
     wait_for(lambda: engines.ctx.db.execute("SHOW ssl")[0].ssl == "on")
     assert found(engines.project, "certificate") == [("certificate", Grade.FAIL, "server.crt")]
+    engines.ctx.db.execute("SELECT pg_sleep(1)")  # a file's time is told in whole seconds
     subprocess.run(openssl.replace("-days 5", "-days 400").split(), cwd=data, check=True, capture_output=True)
-    assert found(engines.project, "certificate") == []
+    assert found(engines.project, "certificate") == [("certificate", Grade.WARN, "server.crt")]  # not in use yet
+    engines.ctx.db.execute("SELECT pg_reload_conf()")
+    wait_for(lambda: found(engines.project, "certificate") == [])
+
+
+def test_a_key_that_others_may_read_and_one_of_another_certificate(engines: Engines) -> None:
+    data = Path(engines.ctx.server.data_folder())
+    assert found(engines.project, "private_key") == []
+    (data / "server.key").chmod(0o640)
+    with looking(engines.project) as look:
+        (finding,) = look("private_key")
+    assert (finding.grade, finding.object) == (Grade.FAIL, "server.key")
+    subprocess.run(finding.fix, shell=True, check=True)
+    assert found(engines.project, "private_key") == []
+    subprocess.run(finding.undo, shell=True, check=True)
+    assert found(engines.project, "private_key") == [("private_key", Grade.FAIL, "server.key")]
+    (data / "server.key").chmod(0o600)
+    other = "openssl genpkey -algorithm RSA -out server.key"
+    kept = (data / "server.key").read_bytes()
+    subprocess.run(other.split(), cwd=data, check=True, capture_output=True)
+    assert found(engines.project, "private_key") == [("private_key", Grade.FAIL, "server.key")]
+    (data / "server.key").write_bytes(kept)
 
 
 def test_pgbackrest_is_asked_as_archive_command_calls_it(engines: Engines) -> None:
