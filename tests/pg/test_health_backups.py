@@ -85,6 +85,12 @@ class Engines:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def archiving(self, mode: str) -> None:
+        """Switch archiving on or off."""
+        self.ctx.db.execute(f"ALTER SYSTEM SET archive_mode = {mode}")
+        self.ctx.db.forget()
+        self.ctx.server.restart()
+
     def archive(self, command: str) -> None:
         """Archive with another command from now on, beginning with the WAL of now."""
         self.ctx.db.execute(f"ALTER SYSTEM SET archive_command = '{command}'")
@@ -208,6 +214,9 @@ def test_what_is_declared_of_pgbackrest_is_held(engines: Engines, tmp_path: Path
     proof.touch()
     sets = declared("pgbackrest", engines.rest, engines.user, keep=1, verified=str(proof))
     assert found(engines.project, "backups", *sets) == []
+    engines.archiving("off")
+    assert ("backup_engine", Grade.FAIL, "pgbackrest main") in found(engines.project, "backups", *sets)
+    engines.archiving("on")
     sets = declared("pgbackrest", engines.rest, engines.user, stanza="other")
     assert found(engines.project, "backups", *sets) == [("backup_engine", Grade.FAIL, "pgbackrest other")]
     sets = declared("pgbackrest", ["/no/such/pgbackrest"], engines.user)
@@ -292,6 +301,8 @@ def test_whatever_lies_in_a_folder(shared: Project) -> None:
         path.write_bytes(b"x" * size)
         os.utime(path, (now - day * 86400, now - day * 86400))
     assert found(shared, "backups", *sets) == []
+    beside = found(shared, "backup_disk", *sets, "protected=true")
+    assert beside == [("backup_disk", Grade.WARN, str(folder))]
     newest = folder / "0.dump"
     newest.mkdir()  # a dump in directory format is one, too
     (newest / "toc.dat").write_bytes(b"x" * 300)
