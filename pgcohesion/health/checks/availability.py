@@ -18,7 +18,8 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
     """
     (row,) = rows
     if row.kind:
-        first = row.words.strip().splitlines()[-1] if row.words.strip() else "it does not answer"
+        said = [line for line in row.words.strip().splitlines() if not line.startswith(("DETAIL:", "HINT:"))]
+        first = said[-1] if said else "it does not answer"
         return Finding(Grade.FAIL, f"{row.kind}: {first}", row.fix, row.host, kind=row.kind)
     if row.role == "primary" and row.standby:
         fix = "-- if it should be the primary, and the old one is surely gone:\nSELECT pg_promote();"

@@ -10,7 +10,9 @@ from typing import Any
 from ...view import Grade, count, span
 from ..registry import Finding, Limits, most, probe
 
-LEDGER = "needs the ledger: GRANT USAGE ON SCHEMA pgcohesion TO <role>; GRANT SELECT ON pgcohesion.ledger TO <role>;"
+LEDGER = (
+    "needs the ledger of {}: GRANT USAGE ON SCHEMA pgcohesion TO <role>; GRANT SELECT ON pgcohesion.ledger TO <role>;"
+)
 of_migrations = partial(probe, "migrations", cost="standard")
 
 
@@ -22,7 +24,7 @@ def pending_migrations(rows: list[Any], limits: Limits) -> Finding:
     """
     (facts,) = rows
     if not facts.readable:
-        return Finding(Grade.SKIPPED, LEDGER)
+        return Finding(Grade.SKIPPED, LEDGER.format(facts.database))
     pending = [one for one in facts.all if one.number is not None and one.applied_age is None]
     if not pending:
         return Finding(Grade.OK, "every migration is applied", object=facts.database)

@@ -133,7 +133,8 @@ def checksum_failures(rows: list[Any], limits: Limits) -> Finding | list[Finding
         limits.finding(
             row.failures,
             f"{count(row.failures, 'damaged page')} read in {row.name}, the last {span(row.age)} ago",
-            fix="-- take a copy of the data folder, then restore a backup on other hardware: inv backup.list",
+            fix="-- take a copy of the data folder, then restore a backup on other hardware: inv backup.list\n"
+            "-- what they belong to, where the extension amcheck is: inv health.check --profile=deep --only=integrity",
             object=row.name,
         )
         for row in rows

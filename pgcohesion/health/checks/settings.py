@@ -17,27 +17,40 @@ def _identifier(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
-@check_of(
-    # A scalar subquery, so that it is asked after pg_file_settings has marked what waits for a restart.
-    """SELECT coalesce(f.name, '') AS name, f.sourcefile AS file, f.sourceline AS line, f.error, false AS kept
+# A scalar subquery, so that it is asked after pg_file_settings has marked what waits for a restart.
+BROKEN = """SELECT coalesce(f.name, '') AS name, f.sourcefile AS file, f.sourceline AS line, f.error, false AS kept
          FROM pg_file_settings f
         WHERE f.error IS NOT NULL AND NOT coalesce((SELECT s.pending_restart FROM pg_settings s
                                                     WHERE lower(s.name) = lower(f.name)), false)
         UNION ALL
        SELECT '', coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')), line_number, error,
               type IS NOT NULL
-         FROM pg_hba_file_rules r WHERE error IS NOT NULL
-        ORDER BY file, line""",
+         FROM pg_hba_file_rules r WHERE error IS NOT NULL"""
+MAPS = """
+        UNION ALL
+       SELECT '', coalesce(to_jsonb(m) ->> 'file_name', current_setting('ident_file')), line_number, error, false
+         FROM pg_ident_file_mappings m WHERE error IS NOT NULL"""
+IN_ORDER = """
+        ORDER BY file, line"""
+
+
+@check_of(
+    BROKEN + MAPS + IN_ORDER,
+    before=(15, BROKEN + IN_ORDER),
     cost="quick",
     guard="has_table_privilege('pg_file_settings', 'SELECT') "
     "AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') "
     "AND has_table_privilege('pg_hba_file_rules', 'SELECT') "
-    "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')",
+    "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE') "
+    "AND coalesce(has_table_privilege(to_regclass('pg_ident_file_mappings'), 'SELECT'), true) "
+    "AND coalesce(has_function_privilege(to_regprocedure('pg_ident_file_mappings()'), 'EXECUTE'), true)",
     needs="GRANT SELECT ON pg_file_settings, pg_hba_file_rules TO <role>; "
-    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_hba_file_rules() TO <role>;",
+    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_hba_file_rules() TO <role>; "
+    "and from PostgreSQL 15: GRANT SELECT ON pg_ident_file_mappings TO <role>; "
+    "GRANT EXECUTE ON FUNCTION pg_ident_file_mappings() TO <role>;",
 )
 def config_errors(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Errors in the server's configuration files, pg_hba.conf among them.
+    """Errors in the server's configuration files, pg_hba.conf and pg_ident.conf among them.
 
     A reload leaves such a file or setting out, and says so only in the log: a rule that was taken out still lets people
     in. The next restart does not come up. A rule that can never match does no such thing, and lets nobody in.
@@ -58,33 +71,6 @@ def config_errors(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         about = row.name or f"{row.file}:{row.line}"
         found.append(Finding(Grade.FAIL, f"{row.file}, line {row.line}: {what}", fix, about))
     return most(found) or Finding(Grade.OK, "the configuration files have no error")
-
-
-@check_of(
-    """SELECT coalesce(to_jsonb(m) ->> 'file_name', current_setting('ident_file')) AS file, line_number AS line, error
-         FROM pg_ident_file_mappings m WHERE error IS NOT NULL ORDER BY file, line""",
-    min_version=15,
-    cost="quick",
-    guard="has_table_privilege('pg_ident_file_mappings', 'SELECT') "
-    "AND has_function_privilege('pg_ident_file_mappings()', 'EXECUTE')",
-    needs="GRANT SELECT ON pg_ident_file_mappings TO <role>; "
-    "GRANT EXECUTE ON FUNCTION pg_ident_file_mappings() TO <role>;",
-)
-def user_maps(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Errors in pg_ident.conf, which says what name of the system is which role.
-
-    A reload keeps the maps of before, and after the next restart there is none: who comes in by one is locked out.
-    """
-    found = [
-        Finding(
-            Grade.FAIL,
-            f"{row.file}, line {row.line}: {row.error}",
-            f"-- correct line {row.line} of {remark(row.file)}, then\n{RELOAD}",
-            f"{row.file}:{row.line}",
-        )
-        for row in rows
-    ]
-    return most(found) or Finding(Grade.OK, "pg_ident.conf has no error")
 
 
 LOGS = {

@@ -409,7 +409,7 @@ FAULTS = [
     Fault("a rule that the server cannot read", "config_errors", wrong_rule, grade=Grade.FAIL, mend=take_out),
     Fault("a rule that can never match", "config_errors", unencrypted_rule, mend=take_out),
     Fault("a file with an odd name", "config_errors", wrong_name, "work_memory", grade=Grade.FAIL, mend=correct),
-    Fault("a map that the server cannot read", "user_maps", wrong_map, grade=Grade.FAIL, mend=take_out, least=15),
+    Fault("a map that the server cannot read", "config_errors", wrong_map, grade=Grade.FAIL, mend=take_out, least=15),
     Fault(
         "a rule that trusts a network",
         "hba_rules",

@@ -68,8 +68,6 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("config_errors", [{**BROKEN_RULE, "file": "/d/x.conf"}], FAIL, "/d/x.conf:4"),
     ("config_errors", [BROKEN_RULE], FAIL, "/d/pg_hba.conf:4"),
     ("config_errors", [{**BROKEN_RULE, "kept": True}], WARN, "/d/pg_hba.conf:4"),
-    ("user_maps", [], OK, ""),
-    ("user_maps", [BROKEN_RULE], FAIL, "/d/pg_hba.conf:4"),
     ("logging", [], OK, ""),
     ("logging", [{"name": "log_lock_waits"}, {"name": "log_min_duration_statement"}], INFO, ""),
     ("timeouts", [], OK, ""),
