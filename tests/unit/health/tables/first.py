@@ -9,7 +9,16 @@ from pgcohesion.view import Grade
 OK, INFO, WARN, FAIL = Grade.OK, Grade.INFO, Grade.WARN, Grade.FAIL
 UNKNOWN, SKIPPED = Grade.UNKNOWN, Grade.SKIPPED
 NOW = 1795392000.0  # 2026-11-23
-SLOT = {"name": "it's", "quoted": "'it''s'", "kind": "physical", "plugin": "", "database": "", "age": None}
+SLOT = {
+    "name": "it's",
+    "quoted": "'it''s'",
+    "kind": "physical",
+    "plugin": "",
+    "database": "",
+    "age": None,
+    "two_phase": False,
+    "failover": False,
+}
 SETTING = {"good": "on", "role": "", "database": ""}
 NEWLY = {"name": "work_mem = 1 kB", "present": 1.0, "seconds": 0.0}
 HERE = {"name": "max_connections", "setting": "200", "shown": "200", "restart": True, "standby": False, "host": ""}
