@@ -28,7 +28,7 @@ ADVICE: dict[str, str] = {
     "refused": "nothing listens there: start the server, or mend host and port",
     "connect_timeout": "the host or the server hangs, or a firewall drops packets: log in on the host and look",
     "query_timeout": "it let us in and then hung: look at its disk, its memory and its log on the host",
-    "authentication": "mend the password, or pg_hba.conf",
+    "authentication": "mend the password, pg_hba.conf, or the right to CONNECT to the database",
     "not_accepting": "it starts, stops or recovers: wait, and follow its log",
     "slots_exhausted": "end idle sessions from one of the reserved slots; a pooler keeps this from coming back",
     "lost": "it was there and went: look into its log",

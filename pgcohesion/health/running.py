@@ -336,6 +336,15 @@ def _of(check: Check, finding: Finding, database: str, host: str) -> Finding:
 
 def damaged(words: str) -> Finding:
     """Return what a server says that stumbles over damaged data."""
+    page = re.search(r'relation "?((?:base|global|pg_tblspc/(\d+)/[^/]+)/(?:\d+/)?(\d+))', words)
+    if page is not None:
+        fix = (
+            "-- keep a copy of the data folder first. What it is:\n"
+            "SELECT oid::regclass, relkind FROM pg_class\n"
+            f" WHERE oid = pg_filenode_relation({page[2] or 0}, {page[3]});\n"
+            "-- an index (i): REINDEX INDEX CONCURRENTLY; a table: restore a backup beside it, and compare"
+        )
+        return Finding(Grade.FAIL, words, fix, page[1])
     about = re.search(r'(index|table|relation) "(.+?)"(?:$|\s|;)', words)
     if about is None or about[1] != "index":
         fix = "-- keep a copy of the data folder first; then restore a backup beside it: inv backup.list"

@@ -480,6 +480,10 @@ def test_kinds_of_servers_that_do_not_answer(fresh: Project) -> None:
         ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", "slots_exhausted"),
         ('FATAL:  password authentication failed for user "x"', "authentication"),
         ('FATAL:  no pg_hba.conf entry for host "1.2.3.4"', "authentication"),
+        (
+            'FATAL:  permission denied for database "x"\nDETAIL:  User does not have CONNECT privilege.',
+            "authentication",
+        ),
         ("connection timeout expired", "connect_timeout"),
         ("failed to resolve host 'nowhere': [Errno -2] Name or service not known", "refused"),
         ('FATAL:  permission denied for database "x"', "authentication"),

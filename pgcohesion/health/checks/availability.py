@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
 from ...view import Grade, count
 from ..registry import ROLE, Finding, Limits, probe
 from .server import setting
+
+NO_NEWS = re.compile(r"\s|DETAIL:|HINT:")
 
 
 @probe("", warn=1, fail=5)
@@ -21,7 +24,7 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
     (row,) = rows
     if row.kind:
         # A line an address that was tried; libpq explains it in further ones, which are indented.
-        tried = [line for line in row.words.splitlines() if line.strip() and not line[0].isspace()]
+        tried = [line for line in row.words.splitlines() if line.strip() and not NO_NEWS.match(line)]
         last = tried[-1] if tried else "it does not answer"
         return Finding(Grade.FAIL, f"{row.kind}: {last}", row.fix, row.host, kind=row.kind)
     if row.role == "primary" and row.standby:

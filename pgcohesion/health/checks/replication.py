@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade, count, size, span
-from ..altering import alter_system
+from ..altering import RELOAD
 from ..registry import Finding, Limits, check_of, most
 from ..sessions import remark
 
@@ -107,8 +107,8 @@ def wal_receiver(rows: list[Any], limits: Limits) -> Finding:
     (row,) = rows
     if row.standby and not row.follows and not row.restores:
         text = "this standby follows nobody: primary_conninfo and restore_command are both empty"
-        fix = alter_system("primary_conninfo = 'host=PRIMARY user=replication'")
-        return Finding(Grade.FAIL, text, f"-- say where its primary is, then\n{fix}", "primary_conninfo")
+        fix = f"-- ALTER SYSTEM SET primary_conninfo = 'host=... user=...';  -- where its primary is, then\n{RELOAD}"
+        return Finding(Grade.FAIL, text, fix, "primary_conninfo")
     if not row.standby or not row.follows:
         return Finding(Grade.OK, "follows no primary")
     if row.status is not None:

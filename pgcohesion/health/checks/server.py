@@ -6,14 +6,14 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from ...view import Grade, span
+from ...view import Grade, count, span
 from ..altering import alter_system
 from ..registry import Finding, Limits, check_of, most
 from ..sessions import remark
 
 
 @check_of(
-    """SELECT s.name, s.setting || coalesce(' ' || s.unit, '') AS running,
+    """SELECT s.name, current_setting(s.name) AS running,
               CASE WHEN s.name ~ 'preload_libraries$|directories$'
                    THEN coalesce((SELECT string_agg(quote_literal(trim(one)), ', ')
                                     FROM unnest(string_to_array(s.setting, ',')) one), quote_literal(''))
@@ -127,7 +127,8 @@ def version(rows: list[Any], limits: Limits) -> Finding:
 
 
 @check_of(
-    """SELECT coalesce(datname, 'shared objects') AS name, checksum_failures AS failures
+    """SELECT coalesce(datname, 'shared objects') AS name, checksum_failures AS failures,
+              extract(epoch FROM now() - checksum_last_failure)::float AS age
          FROM pg_stat_database WHERE checksum_failures > 0""",
     fail=1,
 )
@@ -136,26 +137,31 @@ def checksum_failures(rows: list[Any], limits: Limits) -> Finding | list[Finding
     return [
         limits.finding(
             row.failures,
-            f"{row.failures} damaged pages were read in {row.name}",
-            fix="-- take a copy of the data folder, then restore a backup on other hardware:\ninv backup.list",
+            f"{count(row.failures, 'damaged page')} read in {row.name}, the last {span(row.age)} ago",
+            fix="-- take a copy of the data folder, then restore a backup on other hardware:\ninv backup.list\n"
+            "-- what they belong to, where the extension amcheck is:\ninv health.check --profile=deep --only=integrity",
             object=row.name,
         )
         for row in rows
     ] or Finding(Grade.OK, "no damaged page was read")
 
 
-@check_of("SELECT rolname AS name FROM pg_roles WHERE rolsuper AND rolcanlogin AND rolname <> 'postgres' ORDER BY 1")
+@check_of(
+    """SELECT rolname AS name, quote_ident(rolname) AS ident FROM pg_roles
+        WHERE rolsuper AND rolcanlogin AND rolname <> 'postgres' AND oid <> 10 ORDER BY rolname"""  # 10: initdb's
+)
 def superusers(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Roles that log in as superuser: whoever has such a password owns the host, too."""
     return [
         Finding(
             Grade.WARN,
             f"role {row.name} is a superuser",
-            'ALTER ROLE "{}" NOSUPERUSER;'.format(row.name.replace('"', '""')),
+            f"ALTER ROLE {row.ident} NOSUPERUSER;",
             row.name,
+            undo=f"ALTER ROLE {row.ident} SUPERUSER;",
         )
         for row in rows
-    ] or Finding(Grade.OK, "only postgres is a superuser")
+    ] or Finding(Grade.OK, "only the first superuser logs in as one")
 
 
 @check_of(

@@ -7,6 +7,7 @@ from typing import Any
 from ...view import Grade, count, size, span
 from ..altering import RELOAD, alter_system
 from ..registry import YOUNG, Finding, Limits, check_of, most
+from ..sessions import remark
 from .server import WHOSE, setting
 
 GIB = 1024**3
@@ -16,37 +17,57 @@ def _identifier(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
-@check_of(
-    # A scalar subquery, so that it is asked after pg_file_settings has marked what waits for a restart.
-    """SELECT coalesce(f.name, '') AS name, f.sourcefile AS file, f.sourceline AS line, f.error
+# A scalar subquery, so that it is asked after pg_file_settings has marked what waits for a restart.
+BROKEN = """SELECT coalesce(f.name, '') AS name, f.sourcefile AS file, f.sourceline AS line, f.error, false AS kept
          FROM pg_file_settings f
         WHERE f.error IS NOT NULL AND NOT coalesce((SELECT s.pending_restart FROM pg_settings s
                                                     WHERE lower(s.name) = lower(f.name)), false)
         UNION ALL
-       SELECT '', coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')), line_number, error
-         FROM pg_hba_file_rules r WHERE error IS NOT NULL
-        ORDER BY file, line""",
+       SELECT '', coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')), line_number, error,
+              type IS NOT NULL
+         FROM pg_hba_file_rules r WHERE error IS NOT NULL"""
+MAPS = """
+        UNION ALL
+       SELECT '', coalesce(to_jsonb(m) ->> 'file_name', current_setting('ident_file')), line_number, error, false
+         FROM pg_ident_file_mappings m WHERE error IS NOT NULL"""
+IN_ORDER = """
+        ORDER BY file, line"""
+
+
+@check_of(
+    BROKEN + MAPS + IN_ORDER,
+    before=(15, BROKEN + IN_ORDER),
     cost="quick",
     guard="has_table_privilege('pg_file_settings', 'SELECT') "
     "AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') "
     "AND has_table_privilege('pg_hba_file_rules', 'SELECT') "
-    "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')",
+    "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE') "
+    "AND coalesce(has_table_privilege(to_regclass('pg_ident_file_mappings'), 'SELECT'), true) "
+    "AND coalesce(has_function_privilege(to_regprocedure('pg_ident_file_mappings()'), 'EXECUTE'), true)",
     needs="GRANT SELECT ON pg_file_settings, pg_hba_file_rules TO <role>; "
-    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_hba_file_rules() TO <role>;",
+    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_hba_file_rules() TO <role>; "
+    "and from PostgreSQL 15: GRANT SELECT ON pg_ident_file_mappings TO <role>; "
+    "GRANT EXECUTE ON FUNCTION pg_ident_file_mappings() TO <role>;",
 )
 def config_errors(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Errors in the server's configuration files, pg_hba.conf among them.
+    """Errors in the server's configuration files, pg_hba.conf and pg_ident.conf among them.
 
     A reload leaves such a file or setting out, and says so only in the log: a rule that was taken out still lets people
-    in. The next restart does not come up.
+    in. The next restart does not come up. A rule that can never match does no such thing, and lets nobody in.
     """
     found = []
     for row in rows:
+        line = f"line {row.line} of {remark(row.file)}"
+        if row.kept:
+            fix = f"-- take {line} out, or switch on what it asks for; then\n{RELOAD}"
+            text = f"{row.file}, line {row.line}: {row.error}"
+            found.append(Finding(Grade.WARN, text, fix, f"{row.file}:{row.line}"))
+            continue
         what = f"{row.name}: {row.error}" if row.name else row.error
         if row.name and row.file.endswith("postgresql.auto.conf"):
             fix = f"ALTER SYSTEM RESET {_identifier(row.name)};\n{RELOAD}"
         else:
-            fix = f"-- correct line {row.line} of {row.file}, then\n{RELOAD}"
+            fix = f"-- correct {line}, then\n{RELOAD}"
         about = row.name or f"{row.file}:{row.line}"
         found.append(Finding(Grade.FAIL, f"{row.file}, line {row.line}: {what}", fix, about))
     return most(found) or Finding(Grade.OK, "the configuration files have no error")

@@ -36,4 +36,7 @@ def test_damage_that_a_statement_stumbles_over_names_what_is_damaged() -> None:
     assert (index.grade, index.object) == (Grade.FAIL, "it's")
     assert "relname = 'it''s'" in index.fix
     page = damaged("invalid page in block 3 of relation base/5/16411")
-    assert (page.grade, page.object) == (Grade.FAIL, "")
+    assert (page.grade, page.object) == (Grade.FAIL, "base/5/16411")
+    assert "pg_filenode_relation(0, 16411)" in page.fix
+    page = damaged('invalid page in block 3 of relation "pg_tblspc/7/PG_18_2025/5/16411"')
+    assert "pg_filenode_relation(7, 16411)" in page.fix

@@ -9,7 +9,16 @@ from pgcohesion.view import Grade
 OK, INFO, WARN, FAIL = Grade.OK, Grade.INFO, Grade.WARN, Grade.FAIL
 UNKNOWN, SKIPPED = Grade.UNKNOWN, Grade.SKIPPED
 NOW = 1795392000.0  # 2026-11-23
-SLOT = {"name": "it's", "quoted": "'it''s'", "kind": "physical", "plugin": "", "database": "", "age": None}
+SLOT = {
+    "name": "it's",
+    "quoted": "'it''s'",
+    "kind": "physical",
+    "plugin": "",
+    "database": "",
+    "age": None,
+    "two_phase": False,
+    "failover": False,
+}
 SETTING = {"good": "on", "role": "", "database": ""}
 NEWLY = {"name": "work_mem = 1 kB", "present": 1.0, "seconds": 0.0}
 HERE = {
@@ -117,7 +126,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("damaged_tables", [], OK, ""),
     ("damaged_tables", [{"name": "public.t", "faults": 2, "first": "block 0: xmin"}], FAIL, "public.t"),
     ("checksum_failures", [], OK, ""),
-    ("checksum_failures", [{"name": "chanuka", "failures": 2}], FAIL, "chanuka"),
+    ("checksum_failures", [{"name": "chanuka", "failures": 2, "age": 5.0}], FAIL, "chanuka"),
     ("superusers", [], OK, ""),
-    ("superusers", [{"name": 'o"dd'}], WARN, 'o"dd'),
+    ("superusers", [{"name": 'o"dd', "ident": '"o""dd"'}], WARN, 'o"dd'),
 ]

@@ -27,6 +27,7 @@ HBA = {
     "listens": True,
 }
 WORLD = {**HBA, "address": "0.0.0.0", "mask": "0.0.0.0", "world": True, "method": "scram-sha-256"}
+BROKEN_RULE = {"name": "", "file": "/d/pg_hba.conf", "line": 4, "error": "bad", "kept": False}
 EXPIRY = {"name": "a b", "ident": '"a b"', "until": "2026-01-01 00:00:00+00", "later": "2026-04-01"}
 STANDBY = {"name": "s", "state": "streaming", "unsent": 0.0, "unflushed": 0.0}
 SUBSCRIPTION = {"name": "s", "ident": "s", "home": "d", "enabled": True, "errors": 3, "running": True}
@@ -70,9 +71,10 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("restarted", [{"age": 3600.0, "standby": False}], OK, ""),
     ("restarted", [{"age": 12.0, "standby": False}], INFO, ""),
     ("config_errors", [], OK, ""),
-    ("config_errors", [{"name": "a.b", "file": "/d/postgresql.auto.conf", "line": 1, "error": "bad"}], FAIL, "a.b"),
-    ("config_errors", [{"name": "", "file": "/d/x.conf", "line": 4, "error": "syntax error"}], FAIL, "/d/x.conf:4"),
-    ("config_errors", [{"name": "", "file": "/d/pg_hba.conf", "line": 4, "error": "bad"}], FAIL, "/d/pg_hba.conf:4"),
+    ("config_errors", [{**BROKEN_RULE, "name": "a.b", "file": "/d/postgresql.auto.conf"}], FAIL, "a.b"),
+    ("config_errors", [{**BROKEN_RULE, "file": "/d/x.conf"}], FAIL, "/d/x.conf:4"),
+    ("config_errors", [BROKEN_RULE], FAIL, "/d/pg_hba.conf:4"),
+    ("config_errors", [{**BROKEN_RULE, "kept": True}], WARN, "/d/pg_hba.conf:4"),
     ("logging", [], OK, ""),
     ("logging", [{"name": "log_lock_waits"}, {"name": "log_min_duration_statement"}], INFO, ""),
     ("timeouts", [], OK, ""),
@@ -99,6 +101,10 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("hba_rules", [HBA], FAIL, "host all app 10.0.0.0 255.0.0.0 trust"),
     ("hba_rules", [{**HBA, "listens": False}], WARN, "host all app 10.0.0.0 255.0.0.0 trust"),
     ("hba_rules", [{**HBA, "address": "127.0.0.1", "mask": ""}], WARN, "host all app 127.0.0.1 trust"),
+    ("hba_rules", [{**HBA, "address": "127.0.0.0"}], WARN, "host all app 127.0.0.0 255.0.0.0 trust"),
+    ("hba_rules", [{**WORLD, "address": "127.0.0.1", "method": "trust"}], FAIL, "host all app 127.0.0.1 0.0.0.0 trust"),
+    ("hba_rules", [{**HBA, "method": "ident"}], WARN, "host all app 10.0.0.0 255.0.0.0 ident"),
+    ("hba_rules", [{**HBA, "method": "ident", "address": "::1", "mask": "ffff::"}], OK, ""),
     ("hba_rules", [{**HBA, "type": "local", "address": "", "mask": ""}], WARN, "local all app trust"),
     ("hba_rules", [{**HBA, "method": "password"}], WARN, "host all app 10.0.0.0 255.0.0.0 password"),
     ("hba_rules", [{**HBA, "method": "password", "type": "hostssl"}], OK, ""),
