@@ -106,6 +106,8 @@ def grant(ctx: Context, role: str = "", *, apply: bool = False) -> Answer:
 
     if apply:
         ctx.ours()
+    if not ctx.only_looked_at:
+        ctx.running()
     missing = plan(ctx, role or ctx.config.health.role or "monitoring")
     return ctx.apply(missing) if apply else Granted(missing)
 
@@ -292,6 +294,10 @@ def explain(ctx: Context, name: str) -> Explained:
     if FINGERPRINT.fullmatch(name) and name not in checks:
         return _found_before(ctx, name, checks)
     if name not in checks:
+        there = sorted(check.id for check in checks.values() if check.area == name)
+        if there:
+            why, fix = f"its checks: {', '.join(there)}", f"inv health.explain {there[0]}"
+            raise UsageError(f"`{name}` is an area", why=why, fix=fix)
         raise UsageError(f"no check `{name}`", fix=suggestion(name, checks))
     return Explained(checks[name], _limits(ctx, checks[name]))
 

@@ -20,16 +20,18 @@ HAS = """SELECT coalesce((SELECT pg_has_role(r.oid, 'pg_monitor', 'USAGE')), fal
           FROM pg_database d WHERE d.datname = ANY (%(databases)s)) IS NOT FALSE AS connect
   FROM pg_roles r WHERE r.rolname = %(role)s"""
 GRANTS = {
-    "monitor": ("statistics and settings", "GRANT pg_monitor TO {who:i}"),
+    "monitor": ("pg_monitor", "statistics and settings", "GRANT pg_monitor TO {who:i}"),
     "views": (
+        "views of the server's files",
         "what is wrong in the server's files, which pg_monitor does not see",
         "GRANT SELECT ON pg_catalog.pg_hba_file_rules, pg_catalog.pg_file_settings TO {who:i}",
     ),
     "functions": (
+        "functions of these views",
         "the same",
         "GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules(), pg_catalog.pg_show_all_file_settings() TO {who:i}",
     ),
-    "connect": ("to look into each database", "GRANT CONNECT ON DATABASE {databases:i} TO {who:i}"),
+    "connect": ("connect", "to look into each database", "GRANT CONNECT ON DATABASE {databases:i} TO {who:i}"),
 }
 
 
@@ -60,8 +62,8 @@ def plan(ctx: Context, role: str) -> Plan:
     # Rights to functions of pg_catalog are each database's own: the one is meant where health asks about the server.
     main = db.default
     changes = [
-        Change("alter", f"role {role}", sql(statement, database=main, who=role, databases=databases), detail)
-        for name, (detail, statement) in GRANTS.items()
+        Change("alter", f"role {role}: {right}", sql(statement, database=main, who=role, databases=databases), detail)
+        for name, (right, detail, statement) in GRANTS.items()
         if not has.get(name)
     ]
     if not rows:

@@ -80,7 +80,8 @@ def line(item: Line, paint: Painter, width: int = 0) -> Iterator[str]:
     heads: list[tuple[str, str]] = [(item.mark, item.mark)] if item.mark else []
     heads += [(f"{item.grade:<7}", item.grade)] if item.grade else []
     plain = "".join(f"{word} " for word, _ in heads)
-    first, *rest = _fold(plain + clean(item.text), width if heads or item.prose else 0, 8 if item.grade else 2)
+    hang = len(plain) if item.grade else 2 * len(heads)
+    first, *rest = _fold(plain + clean(item.text), width if heads or item.prose else 0, hang)
     yield "".join(f"{paint(word, style)} " for word, style in heads) + first[len(plain) :]
     yield from rest
     for detail in item.details:

@@ -9,6 +9,12 @@ from ..altering import alter_system
 from ..registry import Finding, Limits, probe
 
 
+def gist(words: str) -> str:
+    """Return the last error of those that libpq gives: a line an address that it tried, explained in indented ones."""
+    tried = [line for line in words.splitlines() if line.strip() and not line[0].isspace()]
+    return tried[-1] if tried else "it does not answer"
+
+
 @probe("", warn=1, fail=5)
 def availability(rows: list[Any], limits: Limits) -> Finding:
     """Whether the server answers, in what time (limits in seconds), and takes writes where it should.
@@ -18,10 +24,7 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
     """
     (row,) = rows
     if row.kind:
-        # A line an address that was tried; libpq explains it in further ones, which are indented.
-        tried = [line for line in row.words.splitlines() if line.strip() and not line[0].isspace()]
-        last = tried[-1] if tried else "it does not answer"
-        return Finding(Grade.FAIL, f"{row.kind}: {last}", row.fix, row.host, kind=row.kind)
+        return Finding(Grade.FAIL, f"{row.kind}: {gist(row.words)}", row.fix, row.host, kind=row.kind)
     if row.role == "primary" and row.standby:
         fix = "-- if it should be the primary, and the old one is surely gone:\nSELECT pg_promote();"
         return Finding(
