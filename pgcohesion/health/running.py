@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from psycopg.sql import Identifier
 
 from ..connections import translate
-from ..connections.availability import ADVICE
+from ..connections.availability import ADVICE, gist
 from ..errors import CohesionError, ConfigError, DeadlineExceeded, ServerDown, Unreachable
 from ..view import Grade
 from .agreeing import agreed
@@ -219,7 +219,7 @@ class Look:
             if not declared and missing(error):
                 return  # it was dropped since we asked for the list
             grade = Grade.FAIL if declared else Grade.WARN
-            text = f"database {name} cannot be asked: {error.why or error.what}"
+            text = f"database {name} cannot be asked: {gist(error.why or error.what)}"
             fix = error.fix or f"psql -d {name}"
             yield Finding(grade, text, fix, name, check="databases", database=name, host=host)
 
@@ -318,7 +318,7 @@ def with_host(rows: Iterable[Any], host: str) -> list[Any]:
 
 def _unknown(checks: Sequence[Check], host: str) -> Fallback:
     def unknown(error: CohesionError) -> Iterator[Finding]:
-        words = " ".join((f"{error.what}: {error.why}" if error.why else error.what).split())
+        words = f"{error.what}: {gist(error.why)}" if error.why else error.what
         for check in checks:
             yield _of(check, Finding(Grade.UNKNOWN, words, error.fix), "", host)
 

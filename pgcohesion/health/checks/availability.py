@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...connections.availability import gist
 from ...view import Grade
 from ..altering import alter_system
 from ..registry import Finding, Limits, probe
-
-
-def gist(words: str) -> str:
-    """Return the last error of those that libpq gives: a line an address that it tried, explained in indented ones."""
-    tried = [line for line in words.splitlines() if line.strip() and not line[0].isspace()]
-    return tried[-1] if tried else "it does not answer"
 
 
 @probe("", warn=1, fail=5)

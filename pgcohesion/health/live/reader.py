@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from ...connections import translate
+from ...connections.availability import gist
 from ...errors import CohesionError, ConfigError
-from ..checks.availability import gist
 from ..running import missing, trouble
 from .facts import Facts, Statement, prepare, read, statement_texts, statements, statements_schema
 from .memory import Memory, Point, gains
