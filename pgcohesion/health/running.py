@@ -281,7 +281,7 @@ class Look:
             if answer.sqlstate in DAMAGED:
                 return [_of(check, damaged(words), database, host)]
             if answer.sqlstate == NOT_ALLOWED:
-                return [_of(check, Finding(Grade.SKIPPED, f"needs a GRANT: {words}"), database, host)]
+                return [_of(check, Finding(Grade.SKIPPED, f"needs {_right(words)}"), database, host)]
             return [_of(check, Finding(Grade.UNKNOWN, words), database, host)]
         rows: list[Any] = answer
         if check.across:
@@ -342,6 +342,13 @@ def _refusal(check: Check, guards: Sequence[Answer]) -> Finding | None:
 
 def _of(check: Check, finding: Finding, database: str, host: str) -> Finding:
     return replace(finding, check=check.id, database=database, host=host)
+
+
+def _right(words: str) -> str:
+    """Return what a role lacks that is told *words*."""
+    if words.startswith("permission denied to examine"):  # a setting
+        return f"pg_read_all_settings: GRANT pg_read_all_settings TO {ROLE};"
+    return f"a GRANT: {words}"
 
 
 def damaged(words: str) -> Finding:

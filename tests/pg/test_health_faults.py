@@ -233,6 +233,14 @@ def test_what_a_monitoring_role_may_not_see_is_skipped_not_failed(ctx: Context, 
         ctx.db.execute("DROP ROLE watcher")
 
 
+def test_what_an_ordinary_role_lacks_is_a_line_to_paste(shared: Project) -> None:
+    with opened(shared, "health.role=chanuka_app") as context:
+        results = health.check(context, remember=False).results
+    skipped = [one for one in results if one.grade is Grade.SKIPPED]
+    assert {"checksums_off", "statement_statistics", "wal_size"} <= {one.check for one in skipped}
+    assert [one.text for one in skipped if " TO chanuka_app;" not in one.text and "superuser" not in one.text] == []
+
+
 def test_a_role_that_is_not_there_is_named_with_what_makes_it(shared: Project) -> None:
     with opened(shared, "health.role=nobody_here") as context:
         (trouble,) = bad(context, "availability")
