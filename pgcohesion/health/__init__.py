@@ -15,7 +15,7 @@ from ..errors import UsageError, suggestion
 from .baseline import known, read
 from .changes import compare
 from .ignoring import ignoring
-from .registry import Check, Finding, Limits, check_of
+from .registry import DATABASES, Check, Finding, Limits, check_of
 from .report import Explained, Listed, Report
 
 if TYPE_CHECKING:
@@ -268,7 +268,8 @@ def _chosen(ctx: Context, checks: list[Check], only: str, profile: str) -> list[
     areas = {check.area for check in checks}
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     named = [*ctx.config.health.disabled, *ctx.config.health.limits, *(one.check for one in ctx.config.health.ignore)]
-    for name, words in [*((name, known | areas) for name in wanted), *((name, known) for name in named)]:
+    known_too = known | {DATABASES.id}
+    for name, words in [*((name, known | areas) for name in wanted), *((name, known_too) for name in named)]:
         if name not in words:
             raise UsageError(f"no check `{name}`", fix=suggestion(name, words))
     if wanted:
@@ -290,7 +291,7 @@ def explain(ctx: Context, name: str) -> Explained:
 
     Raises UsageError for an unknown one.
     """
-    checks = {check.id: check for check in every(ctx)}
+    checks = {check.id: check for check in (*every(ctx), DATABASES)}
     if FINGERPRINT.fullmatch(name) and name not in checks:
         return _found_before(ctx, name, checks)
     if name not in checks:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from pgcohesion import health
+from pgcohesion.config.model import Ignore
 from pgcohesion.connections.availability import ADVICE, kind
 from pgcohesion.context import Context, Options
 from pgcohesion.health.asking import ask
@@ -276,6 +277,20 @@ def test_a_declared_database_that_is_missing_or_takes_no_connections(ctx: Contex
             assert databases(context)
         finally:
             ctx.db.execute('DROP DATABASE "the archive"', database="postgres")
+
+
+def test_what_is_said_of_databases_can_be_explained_and_ignored(shared: Project) -> None:
+    missing = "databases.the archive.owner=chanuka_owner"
+    with opened(shared, missing) as context:
+        (finding,) = [one for one in health.check(context, "no_primary_key").results if one.check == "databases"]
+        assert "missing" in health.explain(context, "databases").check.title
+        explained = health.explain(context, finding.fingerprint)
+        assert explained.seen
+        assert explained.seen[2].object == "the archive"
+    with opened(shared, missing) as context:
+        context.config.health.ignore.append(Ignore(check="databases", object="the archive", reason="a move"))
+        (finding,) = databases(context)
+        assert finding.grade is Grade.INFO
 
 
 def test_a_database_that_the_role_may_not_enter_is_skipped_with_the_grant(ctx: Context, shared: Project) -> None:

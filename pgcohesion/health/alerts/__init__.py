@@ -18,6 +18,7 @@ from ...locks import whoami
 from ...view import Answer, Grade, Line, View, count, moment, span
 from ..history import of as history_of
 from ..hours import within
+from ..registry import DATABASES
 from ..report import Report
 from . import message as messages
 from .deciding import Case, Event, decide
@@ -133,8 +134,8 @@ def _routes(ctx: Context, only: str = "") -> Mapping[str, Route]:
             raise ConfigError(
                 "health.alerts.quiet", why=str(error), fix='quiet = "22:00-07:00 Europe/Berlin"'
             ) from error
-    checks = every(ctx)
-    known = {"databases"} | {check.id for check in checks} | {check.area for check in checks}
+    checks = (*every(ctx), DATABASES)
+    known = {check.id for check in checks} | {check.area for check in checks}
     for name, route in rules.routes.items():
         for word in route.only:
             if word not in known:
@@ -151,7 +152,7 @@ def _news(
     from .. import every
 
     rules = ctx.config.health.alerts
-    areas = {check.id: check.area for check in every(ctx)}
+    areas = {check.id: check.area for check in (*every(ctx), DATABASES)}
     after, events = decide(cases, report.results, areas, rules, now, quiet=quiet)
     return after, list(_addressed(ctx, events, now))
 
