@@ -45,3 +45,8 @@ def kind(error: BaseException) -> Kind:
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         return "connect_timeout"
     return next((found for words, found in _WORDS if re.search(words, str(error))), "lost")
+
+
+def gist(words: str) -> str:
+    """Return the first line of an error: what it is. Further ones guess at it, or tell of other addresses and tries."""
+    return next((line.strip() for line in words.splitlines() if line.strip()), "it does not answer")

@@ -15,7 +15,7 @@ from ..errors import UsageError, suggestion
 from .baseline import known, read
 from .changes import compare
 from .ignoring import ignoring
-from .registry import Check, Finding, Limits, check_of
+from .registry import DATABASES, Check, Finding, Limits, check_of
 from .report import Explained, Listed, Report
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ def grant(ctx: Context, role: str = "", *, apply: bool = False) -> Answer:
 
     if apply:
         ctx.ours()
+    if not ctx.only_looked_at:
+        ctx.running()
     missing = plan(ctx, role or ctx.config.health.role or "monitoring")
     return ctx.apply(missing) if apply else Granted(missing)
 
@@ -269,7 +271,8 @@ def _chosen(ctx: Context, checks: list[Check], only: str, profile: str) -> list[
     areas = {check.area for check in checks}
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     named = [*ctx.config.health.disabled, *ctx.config.health.limits, *(one.check for one in ctx.config.health.ignore)]
-    for name, words in [*((name, known | areas) for name in wanted), *((name, known) for name in named)]:
+    known_too = known | {DATABASES.id}
+    for name, words in [*((name, known | areas) for name in wanted), *((name, known_too) for name in named)]:
         if name not in words:
             raise UsageError(f"no check `{name}`", fix=suggestion(name, words))
     if wanted:
@@ -291,10 +294,14 @@ def explain(ctx: Context, name: str) -> Explained:
 
     Raises UsageError for an unknown one.
     """
-    checks = {check.id: check for check in every(ctx)}
+    checks = {check.id: check for check in (*every(ctx), DATABASES)}
     if FINGERPRINT.fullmatch(name) and name not in checks:
         return _found_before(ctx, name, checks)
     if name not in checks:
+        there = sorted(check.id for check in checks.values() if check.area == name)
+        if there:
+            why, fix = f"its checks: {', '.join(there)}", f"inv health.explain {there[0]}"
+            raise UsageError(f"`{name}` is an area", why=why, fix=fix)
         raise UsageError(f"no check `{name}`", fix=suggestion(name, checks))
     return Explained(checks[name], _limits(ctx, checks[name]))
 

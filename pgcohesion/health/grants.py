@@ -25,18 +25,28 @@ HAS = """SELECT r.oid IS NOT NULL AS present,
                to_regprocedure('pg_catalog.pg_ident_file_mappings()') AS reading) v  -- since 15
   LEFT JOIN pg_roles r ON r.rolname = %(role)s"""
 GRANTS = {
-    "monitor": ("statistics and settings", "GRANT pg_monitor TO {who:i}"),
+    "monitor": ("pg_monitor", "statistics and settings", "GRANT pg_monitor TO {who:i}"),
     "views": (
+        "views of the server's files",
         "what is wrong in the server's files, which pg_monitor does not see",
         "GRANT SELECT ON pg_catalog.pg_hba_file_rules, pg_catalog.pg_file_settings TO {who:i}",
     ),
     "functions": (
+        "functions of these views",
         "the same",
         "GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules(), pg_catalog.pg_show_all_file_settings() TO {who:i}",
     ),
-    "maps": ("the same", "GRANT SELECT ON pg_catalog.pg_ident_file_mappings TO {who:i}"),
-    "reading": ("the same", "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ident_file_mappings() TO {who:i}"),
-    "connect": ("to look into each database", "GRANT CONNECT ON DATABASE {databases:i} TO {who:i}"),
+    "maps": (
+        "rules of pg_ident.conf",
+        "the same",
+        "GRANT SELECT ON pg_catalog.pg_ident_file_mappings TO {who:i}",
+    ),
+    "reading": (
+        "functions of pg_ident.conf",
+        "the same",
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ident_file_mappings() TO {who:i}",
+    ),
+    "connect": ("connect", "to look into each database", "GRANT CONNECT ON DATABASE {databases:i} TO {who:i}"),
 }
 
 
@@ -67,8 +77,8 @@ def plan(ctx: Context, role: str) -> Plan:
     # Rights to functions of pg_catalog are each database's own: the one is meant where health asks about the server.
     main = db.default
     changes = [
-        Change("alter", f"role {role}", sql(statement, database=main, who=role, databases=databases), detail)
-        for name, (detail, statement) in GRANTS.items()
+        Change("alter", f"role {role}: {right}", sql(statement, database=main, who=role, databases=databases), detail)
+        for name, (right, detail, statement) in GRANTS.items()
         if not has.get(name)
     ]
     if not row.present:

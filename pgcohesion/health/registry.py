@@ -162,6 +162,16 @@ class Check(Struct, frozen=True, kw_only=True):
         return self.before[1] if self.before and version < self.before[0] else self.query
 
 
+DATABASES = Check(
+    id="databases",
+    title="Databases that are declared and missing, or that cannot be looked into.",
+    why="Nothing that is wrong in them is found. They may be ignored, as what any check finds.",
+    area="availability",
+    evaluate=lambda *_: [],
+)
+"""What a run finds on its way, whichever checks it is for: it is never asked for by itself."""
+
+
 def check_of(  # noqa: PLR0913  (what is true of a check, by name)
     query: str,
     *,

@@ -18,6 +18,7 @@ import psycopg
 from msgspec.structs import replace
 
 from ..connections import translate
+from ..connections.availability import gist
 from ..errors import CohesionError, ConfigError, DeadlineExceeded
 from ..view import Grade
 from . import door
@@ -271,7 +272,7 @@ class Look:
             if answer.sqlstate in DAMAGED:
                 return [_of(check, damaged(words), database, host)]
             if answer.sqlstate == NOT_ALLOWED:
-                return [_of(check, Finding(Grade.SKIPPED, f"needs a GRANT: {words}"), database, host)]
+                return [_of(check, Finding(Grade.SKIPPED, f"needs {_right(words)}"), database, host)]
             return [_of(check, Finding(Grade.UNKNOWN, words), database, host)]
         rows: list[Any] = answer
         if check.across:
@@ -308,7 +309,7 @@ def with_host(rows: Iterable[Any], host: str) -> list[Any]:
 
 def _unknown(checks: Sequence[Check], host: str) -> Fallback:
     def unknown(error: CohesionError) -> Iterator[Finding]:
-        words = " ".join((f"{error.what}: {error.why}" if error.why else error.what).split())
+        words = f"{error.what}: {gist(error.why)}" if error.why else error.what
         for check in checks:
             yield _of(check, Finding(Grade.UNKNOWN, words, error.fix), "", host)
 
@@ -332,6 +333,13 @@ def _refusal(check: Check, guards: Sequence[Answer]) -> Finding | None:
 
 def _of(check: Check, finding: Finding, database: str, host: str) -> Finding:
     return replace(finding, check=check.id, database=database, host=host)
+
+
+def _right(words: str) -> str:
+    """Return what a role lacks that is told *words*."""
+    if words.startswith("permission denied to examine"):  # a setting
+        return f"pg_read_all_settings: GRANT pg_read_all_settings TO {ROLE};"
+    return f"a GRANT: {words}"
 
 
 def damaged(words: str) -> Finding:

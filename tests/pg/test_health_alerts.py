@@ -23,6 +23,7 @@ import pytest
 
 from pgcohesion import health
 from pgcohesion.context import Context, Options
+from pgcohesion.errors import ConfigError
 from pgcohesion.health import alerts
 from pgcohesion.health.history import of as history_of
 from pgcohesion.opening import open_context
@@ -296,6 +297,13 @@ only = ["locks"]
         alerts.run(ctx)
         (line,) = (tmp_path / "got").read_text().splitlines()
         assert [event["kind"] for event in json.loads(line)["events"]] == ["worse"]
+
+
+def test_a_route_for_a_check_that_does_not_exist_is_refused(shared: Project) -> None:
+    routes = '[health.alerts.routes.program]\ncommand = ["true"]\nonly = ["lokcs"]\n'
+    with alerting(shared, routes) as ctx, pytest.raises(ConfigError, match="no check `lokcs`") as refused:
+        alerts.run(ctx)
+    assert "did you mean `locks`?" in refused.value.fix
 
 
 def test_muted_nobody_is_told_until_it_ends(shared: Project, hook: Receiver, sick: psycopg.Connection[Any]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from psycopg.sql import SQL, Literal
 
 from pgcohesion import health
+from pgcohesion.config.model import Ignore
 from pgcohesion.connections.availability import ADVICE, kind
 from pgcohesion.context import Context, Options
 from pgcohesion.health.asking import ask
@@ -273,6 +274,14 @@ def test_what_a_monitoring_role_may_not_see_is_skipped_not_failed(ctx: Context, 
         ctx.db.execute("DROP ROLE watcher")
 
 
+def test_what_an_ordinary_role_lacks_is_a_line_to_paste(shared: Project) -> None:
+    with opened(shared, "health.role=chanuka_app") as context:
+        results = health.check(context, remember=False).results
+    skipped = [one for one in results if one.grade is Grade.SKIPPED]
+    assert {"checksums_off", "statement_statistics", "wal_size"} <= {one.check for one in skipped}
+    assert [one.text for one in skipped if " TO chanuka_app;" not in one.text and "superuser" not in one.text] == []
+
+
 def test_a_role_that_is_not_there_is_named_with_what_makes_it(shared: Project) -> None:
     with opened(shared, "health.role=nobody_here") as context:
         (trouble,) = bad(context, "availability")
@@ -379,6 +388,20 @@ def test_the_application_must_get_in_and_may_write(
                 run(f"ALTER {one} RESET default_transaction_read_only")
         now = admin.execute("SELECT setconfig FROM pg_db_role_setting ORDER BY setdatabase, setrole").fetchall()
         assert now == settings
+
+
+def test_what_is_said_of_databases_can_be_explained_and_ignored(shared: Project) -> None:
+    missing = "databases.the archive.owner=chanuka_owner"
+    with opened(shared, missing) as context:
+        (finding,) = [one for one in health.check(context, "no_primary_key").results if one.check == "databases"]
+        assert "missing" in health.explain(context, "databases").check.title
+        explained = health.explain(context, finding.fingerprint)
+        assert explained.seen
+        assert explained.seen[2].object == "the archive"
+    with opened(shared, missing) as context:
+        context.config.health.ignore.append(Ignore(check="databases", object="the archive", reason="a move"))
+        (finding,) = databases(context)
+        assert finding.grade is Grade.INFO
 
 
 def test_a_database_that_the_role_may_not_enter_is_skipped_with_the_grant(ctx: Context, shared: Project) -> None:

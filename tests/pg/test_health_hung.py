@@ -19,6 +19,7 @@ from psycopg.sql import SQL, Identifier
 from pgcohesion import health
 from pgcohesion.conninfo import export
 from pgcohesion.context import Context, Options
+from pgcohesion.errors import Unreachable
 from pgcohesion.health.registry import Finding
 from pgcohesion.health.report import Report
 from pgcohesion.opening import open_context
@@ -118,6 +119,9 @@ def test_a_port_that_refuses(shared: Project, ctx: Context, proxy: Proxy, monkey
     proxy.close()
     with through(shared, ctx, proxy.port, monkeypatch) as context:
         assert trouble(in_time(context)).kind == "refused"
+        for task in (health.rebase, health.mend):
+            with pytest.raises(Unreachable):
+                task(context)
 
 
 def test_a_server_that_recovers_and_lets_nobody_in(fresh: Project) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from typing import Any
 
+from ...connections.availability import gist
 from ...view import Grade, count
 from ..registry import ROLE, Finding, Limits, probe
 from .server import setting
-
-NO_NEWS = re.compile(r"\s|DETAIL:|HINT:")
 
 
 @probe("", warn=1, fail=5)
@@ -23,10 +21,7 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
     """
     (row,) = rows
     if row.kind:
-        # A line an address that was tried; libpq explains it in further ones, which are indented.
-        tried = [line for line in row.words.splitlines() if line.strip() and not NO_NEWS.match(line)]
-        last = tried[-1] if tried else "it does not answer"
-        return Finding(Grade.FAIL, f"{row.kind}: {last}", row.fix, row.host, kind=row.kind)
+        return Finding(Grade.FAIL, f"{row.kind}: {gist(row.words)}", row.fix, row.host, kind=row.kind)
     if row.role == "primary" and row.standby:
         fix = "-- if it should be the primary, and the old one is surely gone:\nSELECT pg_promote();"
         return Finding(
@@ -72,6 +67,6 @@ def databases(rows: list[Any], limits: Limits) -> Finding:
         text = "lets only superusers in: its connection limit is 0"
         fix, undo = (f"ALTER DATABASE {row.ident} CONNECTION LIMIT {to};" for to in (-1, 0))
     else:
-        text, fix = f"cannot be asked: {row.words}", row.fix or f"psql -d {shlex.quote(row.name)}"
+        text, fix = f"cannot be asked: {gist(row.words)}", row.fix or f"psql -d {shlex.quote(row.name)}"
         grade = Grade.FAIL if row.declared else Grade.WARN
     return Finding(grade, f"database {row.name} {text}", fix, row.name, undo=undo)

@@ -133,7 +133,7 @@ def test_the_worst_finding_stands_last() -> None:
     ("words", "text"),
     [
         ("server closed the connection\n\tThis probably means that it went\n\tbefore the request.", "server closed"),
-        ("at 10.0.0.1 failed: refused\nat 10.0.0.2 failed: timed out\n\tIs it running there?\n", "at 10.0.0.2"),
+        ("at 10.0.0.1 failed: refused\nat 10.0.0.2 failed: timed out\n\tIs it running there?\n", "at 10.0.0.1"),
         (" \n", "it does not answer"),
     ],
 )  # fmt: skip
