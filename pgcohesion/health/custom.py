@@ -91,7 +91,7 @@ def _python(file: Path, place: str) -> list[Check]:
         raise ConfigError(f"`{place}` could not be imported", why=why, fix=f"python {place}") from error
     finally:
         registry.into.reset(apart)
-    return [replace(check, external=True) for check in found.values()]
+    return [replace(check, external=True, area=AREA) for check in found.values()]
 
 
 def check_in(name: str, table: CustomCheck, place: str) -> Check:

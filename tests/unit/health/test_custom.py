@@ -33,7 +33,8 @@ def project(root: Path, name: str) -> Any:
 def test_a_check_of_a_file_is_one_more(tmp_path: Path) -> None:
     ctx = project(tmp_path, "open_carts")
     before = load()
-    assert [(one.id, one.external) for one in every(ctx) if one not in before] == [("open_carts", True)]
+    (made,) = (one for one in every(ctx) if one not in before)
+    assert (made.id, made.external, made.area) == ("open_carts", True, "custom")
     assert load() == before
 
 
