@@ -71,7 +71,7 @@ class Look:
         self._numbers = counter()  # servers' threads start others, too
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what is found, as it comes. Raises ConfigError where there is no server to ask yet."""
+        """Yield what is found, as it comes. Raises ConfigError where there is no primary to ask yet."""
         primary = self.ctx.host
         hosts = list(self.ctx.config.hosts) or [primary]
         self._several = len(hosts) > 1
@@ -114,7 +114,7 @@ class Look:
                     yield from fallback(late)
                 return
             fallback = self._open.pop(number)
-            if isinstance(result, CohesionError) and not isinstance(result, ConfigError):
+            if isinstance(result, CohesionError):
                 yield from fallback(result)
             elif isinstance(result, BaseException):
                 raise result
@@ -170,6 +170,8 @@ class Look:
 
     def _no_server(self, ctx: Context, host: str) -> Fallback:
         def unavailable(error: CohesionError) -> Iterator[Finding]:
+            if isinstance(error, ConfigError) and not host:
+                raise error
             row = trouble(error, ctx, self.seconds)
             yield from findings(availability, [row], self._limits(availability), "", host)
 
@@ -372,6 +374,8 @@ def trouble(error: CohesionError, ctx: Context, seconds: float) -> SimpleNamespa
     elif isinstance(error, Unreachable):
         of = error.kind or "unreachable"
         fix = ADVICE.get(of, fix)
+    elif isinstance(error, ConfigError):
+        of = "unreachable"
     elif isinstance(error, DeadlineExceeded):
         of, fix = "query_timeout", ADVICE["query_timeout"]
     words = f"let us in and did not answer within {seconds:g} s" if of == "query_timeout" else error.why or error.what
