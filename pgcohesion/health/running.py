@@ -299,7 +299,13 @@ class Look:
             self._start(job, _unknown(checks, host))
 
     def _source(self, ctx: Context, source: str, checks: Sequence[Check], host: str) -> Iterator[Finding]:
-        facts = import_module(f"{__package__}.sources.{source}").read(ctx)
+        try:
+            facts = import_module(f"{__package__}.sources.{source}").read(ctx)
+        except CohesionError:
+            raise
+        except Exception as error:  # what one source did not expect must not lose what the others found
+            why = f"{type(error).__name__}: {error}"
+            raise CohesionError(f"{source} could not be read", why=why) from error
         if facts is not None:
             for check in checks:
                 yield from findings(check, facts, self._limits(check), "", host)
