@@ -8,12 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from pgcohesion.health.live.facts import Facts, Session, Statement
-from pgcohesion.health.live.judging import merged
 from pgcohesion.health.live.memory import Memory, Point, Rates, gains, rates
 from pgcohesion.health.live.past import binned
-from pgcohesion.health.registry import Finding
-from pgcohesion.health.report import Report
-from pgcohesion.view import Grade
 from tests.unit.health.watching import COUNTERS, FACTS, NOW
 
 LATER = replace(COUNTERS, at=NOW + 2, uptime=3602.0, commits=1010.0, hits=5090.0, reads=110.0, wal=1e9 + 4096)
@@ -92,9 +88,3 @@ def test_bars_are_means_of_five_seconds_with_gaps() -> None:
     points = [Point(100, 2, 0, 0), Point(103, 4, 1, 0), Point(111, 7, 0, 0)]
     found = binned(points, 114.0, 4)
     assert [None if one is None else one.tps for one in found] == [None, 3.0, None, 7.0]
-
-
-def test_a_quick_run_replaces_what_it_looked_at_only() -> None:
-    old = (Finding(Grade.WARN, "a", check="slow"), Finding(Grade.FAIL, "b", check="fast"))
-    report = Report((Finding(Grade.OK, "c", check="fast"),), 0.1, "test")
-    assert [(one.check, one.text) for one in merged(old, report)] == [("slow", "a"), ("fast", "c")]
