@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.sql import Identifier, Literal
 
 from ..connections.availability import ADVICE
-from ..errors import CohesionError, DeadlineExceeded, ServerDown, Unreachable
+from ..errors import CohesionError, ConfigError, DeadlineExceeded, ServerDown, Unreachable
 from .altering import WRITTEN
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def trouble(error: CohesionError, ctx: Context, seconds: float, *, let_in: bool 
     elif isinstance(error, Unreachable):
         of = error.kind or "unreachable"
         fix = ADVICE.get(of, fix)
+    elif isinstance(error, ConfigError):
+        of = "unreachable"
     elif isinstance(error, DeadlineExceeded):
         of = "query_timeout" if let_in else "connect_timeout"
         fix, words = ADVICE[of], f"{'let us in and' if let_in else 'it'} did not answer within {seconds:g} s"

@@ -66,7 +66,7 @@ class Look:
         self._numbers = counter()  # servers' threads start others, too
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what is found, as it comes. Raises ConfigError where there is no server to ask yet."""
+        """Yield what is found, as it comes. Raises ConfigError where there is no primary to ask yet."""
         with ExitStack() as bounds:
             yield from self._found(bounds)
 
@@ -114,7 +114,7 @@ class Look:
                     yield from fallback(late)
                 return
             fallback = self._open.pop(number)
-            if isinstance(result, CohesionError) and not isinstance(result, ConfigError):
+            if isinstance(result, CohesionError):
                 yield from fallback(result)
             elif isinstance(result, BaseException):
                 raise result
@@ -168,6 +168,8 @@ class Look:
 
     def _no_server(self, ctx: Context, host: str) -> Fallback:
         def unavailable(error: CohesionError) -> Iterator[Finding]:
+            if isinstance(error, ConfigError) and not host:
+                raise error
             row = door.trouble(error, ctx, self.seconds, let_in=host in self._let_in)
             yield from findings(availability, [row], self._limits(availability), "", host)
 
@@ -296,7 +298,13 @@ class Look:
             self._start(job, _unknown(checks, host))
 
     def _source(self, ctx: Context, source: str, checks: Sequence[Check], host: str) -> Iterator[Finding]:
-        facts = import_module(f"{__package__}.sources.{source}").read(ctx)
+        try:
+            facts = import_module(f"{__package__}.sources.{source}").read(ctx)
+        except CohesionError:
+            raise
+        except Exception as error:  # what one source did not expect must not lose what the others found
+            why = f"{type(error).__name__}: {error}"
+            raise CohesionError(f"{source} could not be read", why=why) from error
         if facts is not None:
             for check in checks:
                 yield from findings(check, facts, self._limits(check), "", host)

@@ -214,6 +214,16 @@ def test_what_waits_for_a_route_that_is_no_more_is_no_finding(
         assert str(finding.grade) == "ok"
 
 
+def test_a_history_that_is_none_loses_no_run(shared: Project, hook: Receiver) -> None:
+    with alerting(shared, WEBHOOK) as ctx:
+        ctx.state.mkdir(parents=True, exist_ok=True)
+        (ctx.state / "health.sqlite").write_bytes(b"no database at all" * 1000)
+        report = health.check(ctx, "undelivered_alerts,version")
+        grades = {one.check: str(one.grade) for one in report.results}
+        assert grades == {"version": "ok", "undelivered_alerts": "unknown"}
+        assert "not a database" in next(one.text for one in report.results if one.check == "undelivered_alerts")
+
+
 def test_two_runs_at_once_tell_it_once(shared: Project, hook: Receiver, sick: psycopg.Connection[Any]) -> None:
     with alerting(shared, WEBHOOK) as ctx:
         alerts.run(ctx)

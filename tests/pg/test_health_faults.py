@@ -516,3 +516,12 @@ def test_kinds_of_servers_that_do_not_answer(fresh: Project) -> None:
 )
 def test_kinds_by_libpq_s_words(words: str, expected: str) -> None:
     assert kind(psycopg.OperationalError(words)) == expected
+
+
+def test_a_secret_that_has_no_value_loses_one_source_not_the_run(shared: Project) -> None:
+    sets = ("health.pooler.port=6432", "health.pooler.user=stats", "health.pooler.password.env=NOT_SET_ANYWHERE")
+    with opened(shared, *sets) as context:
+        report = health.check(context, "pooler,connections", remember=False)
+    assert {one.check for one in report.results} >= {"connections", "pooler_login"}
+    assert {one.grade for one in report.results if one.check.startswith("pooler_")} == {Grade.UNKNOWN}
+    assert "NOT_SET_ANYWHERE" in next(one.fix for one in report.results if one.check == "pooler_login")

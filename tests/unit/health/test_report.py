@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from pgcohesion.health.registry import Finding
 from pgcohesion.health.report import Report
 from pgcohesion.health.running import damaged
@@ -40,3 +42,22 @@ def test_damage_that_a_statement_stumbles_over_names_what_is_damaged() -> None:
     assert "pg_filenode_relation(0, 16411)" in page.fix
     page = damaged('invalid page in block 3 of relation "pg_tblspc/7/PG_18_2025/5/16411"')
     assert "pg_filenode_relation(7, 16411)" in page.fix
+
+
+def test_what_a_run_did_not_look_at_is_kept_but_for_hosts_that_are_silent_now() -> None:
+    def one(check: str, host: str = "", text: str = "") -> Finding:
+        return Finding(Grade.OK, text, check=check, host=host)
+
+    def shown(latest: Report) -> list[tuple[str, str, str]]:
+        return [(found.check, found.host, found.text) for found in latest.over(before)]
+
+    before = (one("connections", text="old"), one("sequences"), one("sequences", "db2"))
+    down = Finding(Grade.FAIL, "no", check="availability", kind="refused")
+    new = one("connections", text="new")
+    assert shown(Report((new,), 0.1, "test")) == [
+        ("connections", "", "new"),
+        ("sequences", "", ""),
+        ("sequences", "db2", ""),
+    ]
+    assert shown(Report((down,), 0.1, "test")) == [("availability", "", "no"), ("sequences", "db2", "")]
+    assert shown(Report((new, replace(down, host="db2")), 0.1, "test"))[2:] == [("sequences", "", "")]
