@@ -17,6 +17,7 @@ JUST_STARTED = 60.0
 
 @check_of(
     """SELECT coalesce(nullif(application_name, ''), host(client_addr), pid::text) AS name, state,
+              host(client_addr) AS address, count(*) OVER (PARTITION BY application_name) AS namesakes,
               greatest(pg_wal_lsn_diff(here.lsn, coalesce(sent_lsn, here.lsn)), 0)::float AS unsent,
               greatest(pg_wal_lsn_diff(here.lsn, coalesce(flush_lsn, write_lsn, sent_lsn, here.lsn)), 0)::float
                   AS unflushed,
@@ -52,9 +53,10 @@ def replication_lag(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
                 "-- on the standby:\nSELECT pg_get_wal_replay_pause_state(), pg_last_xact_replay_timestamp();\n"
                 "SELECT pid, usename, now() - xact_start AS age FROM pg_stat_activity ORDER BY xact_start LIMIT 5;"
             )
-        found.append(
-            limits.finding(row.behind, f"{row.name} is {size(row.behind)} behind, {where}", fix=fix, object=row.name)
-        )
+        # A name that is not set is the cluster's, and on Debian the same on every host.
+        shown = f"{row.name} at {row.address}" if row.address and row.address != row.name else row.name
+        object = shown if row.namesakes > 1 else row.name  # noqa: A001  (what a finding calls it)
+        found.append(limits.finding(row.behind, f"{shown} is {size(row.behind)} behind, {where}", fix=fix, object=object))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(
         Grade.OK, f"{count(len(rows), 'standby', 'standbys')} up to date" if rows else "no standby is connected"
     )

@@ -29,7 +29,14 @@ HBA = {
 }
 WORLD = {**HBA, "address": "0.0.0.0", "mask": "0.0.0.0", "world": True, "method": "scram-sha-256"}
 EXPIRY = {"name": "a b", "ident": '"a b"', "until": "2026-01-01 00:00:00+00", "later": "2026-04-01"}
-STANDBY = {"name": "s", "state": "streaming", "unsent": 0.0, "unflushed": 0.0}
+STANDBY = {
+    "name": "s",
+    "address": "10.0.0.2",
+    "namesakes": 1,
+    "state": "streaming",
+    "unsent": 0.0,
+    "unflushed": 0.0,
+}
 SUBSCRIPTION = {"name": "s", "ident": "s", "home": "d", "enabled": True, "errors": 3, "running": True}
 SLOT = {"name": "it's", "literal": "'it''s'", "active": False, "reason": None, "allowed": "1GB", "twice": 2048}
 XMIN = {"name": "s", "literal": "'s'", "active": True, "logical": False, "rows_too": True}
@@ -163,6 +170,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("replication_lag", [{**STANDBY, "behind": 104857600.0}], WARN, "s"),
     ("replication_lag", [{**STANDBY, "behind": GIB, "unsent": GIB, "unflushed": GIB}], FAIL, "s"),
     ("replication_lag", [{**STANDBY, "behind": GIB, "unflushed": GIB}], FAIL, "s"),
+    ("replication_lag", [{**STANDBY, "behind": GIB, "namesakes": 2}], FAIL, "s at 10.0.0.2"),
+    ("replication_lag", [{**STANDBY, "behind": GIB, "namesakes": 2, "address": None}], FAIL, "s"),
     ("replay_paused", [{"paused": False, "waiting": None}], OK, ""),
     ("replay_paused", [{"paused": True, "waiting": 0.0}], OK, ""),
     ("replay_paused", [{"paused": True, "waiting": 1.0}], WARN, ""),
