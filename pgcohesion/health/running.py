@@ -21,12 +21,13 @@ from psycopg.sql import Identifier
 from ..connections import translate
 from ..connections.availability import ADVICE
 from ..errors import CohesionError, ConfigError, DeadlineExceeded, ServerDown, Unreachable
+from ..server.packaged import log_file
 from ..view import Grade
 from .agreeing import agreed
 from .altering import WRITTEN, undoable
 from .asking import EXTENSIONS, PATH, Answer, ask
 from .checks.availability import availability, databases
-from .registry import ROLE, Check, Finding, Limits, findings
+from .registry import LOG, ROLE, Check, Finding, Limits, findings
 from .windows import sample, windowed
 
 if TYPE_CHECKING:
@@ -92,11 +93,25 @@ class Look:
         others = [name for name in hosts if name != primary]
         # What programs read from, and no host says how to ask as its superuser.
         unasked = self.ctx.config.application.replicas[len(others) :]
+        log = self._log()
         for one in agreed(chain(self._results(), self._compared()), everywhere, [*others, *unasked]):
-            if one.grade is Grade.SKIPPED:
+            if LOG in one.fix:
+                yield replace(one, fix=one.fix.replace(LOG, log))
+            elif one.grade is Grade.SKIPPED:
                 yield replace(one, text=one.text.replace(ROLE, self._roles.get(one.host, ROLE)))
             else:
                 yield undoable(one, self._written.get(one.host))
+
+    def _log(self) -> str:
+        """Return how the log of a server is looked at: without a collector it does not know its own file."""
+        config = self.ctx.config
+        if (
+            self.ctx.only_looked_at
+            or config.postgresql.source == "embedded"
+            or config.settings.get("logging_collector")
+        ):
+            return LOG
+        return f"sudo tail -n 50 {log_file(config.postgresql)}  # "
 
     # --- the crew ---------------------------------------------------------------------------------------------
 

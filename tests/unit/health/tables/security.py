@@ -67,8 +67,10 @@ SUBSCRIBED = {
 BACKLOG = {"mode": "on", "standby": False, "bytes": 3e8, "waits": 1.0}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
-    ("restarted", [{"age": 3600.0, "standby": False}], OK, ""),
-    ("restarted", [{"age": 12.0, "standby": False}], INFO, ""),
+    ("restarted", [{"age": 3600.0, "anew": 3599.0, "standby": False}], OK, ""),
+    ("restarted", [{"age": 12.0, "anew": None, "standby": False}], INFO, ""),
+    ("restarted", [{"age": 90.0, "anew": 20.0, "standby": False}], WARN, ""),  # killed, and recovered
+    ("restarted", [{"age": 9000.0, "anew": 3601.0, "standby": False}], OK, ""),  # an hour ago
     ("config_errors", [], OK, ""),
     ("config_errors", [{"name": "a.b", "file": "/d/postgresql.auto.conf", "line": 1, "error": "bad"}], FAIL, "a.b"),
     ("config_errors", [{"name": "", "file": "/d/x.conf", "line": 4, "error": "syntax error"}], FAIL, "/d/x.conf:4"),
