@@ -87,7 +87,7 @@ class Look:
             at = self.ctx.on(name)
             bounds.enter_context(at.within(self.deadline - time.monotonic()))
             shown = "" if name == primary else name
-            self._start(lambda at=at, shown=shown: self._server(at, shown), self._no_server(at, shown))  # type: ignore[misc]
+            self._start(lambda at=at, shown=shown: self._server(at, shown), self._no_server(at, shown), shown)  # type: ignore[misc]
             self._sources(at, shown)
         everywhere = {check.id for check in self.checks if check.everywhere}
         others = [name for name in hosts if name != primary]
@@ -115,13 +115,15 @@ class Look:
 
     # --- the crew ---------------------------------------------------------------------------------------------
 
-    def _start(self, job: Job, fallback: Fallback) -> None:
+    def _start(self, job: Job, fallback: Fallback, host: str) -> None:
         number = next(self._numbers)
         self._open[number] = fallback
 
         def work() -> None:
             try:
                 self._done.put((number, list(job())))
+            except ConfigError as error:  # what is wrong with a replica must not hide what the others say
+                self._done.put((number, list(fallback(error)) if host else error))
             except BaseException as error:  # noqa: BLE001  (it is raised again, or told, where results are read)
                 self._done.put((number, error))
 
@@ -216,7 +218,8 @@ class Look:
             yield from self._told([_database(ctx, name, "denied")], name, host)
         for part in range(min(CREW, len(entered) - 1)):
             names = entered[1 + part :: CREW]
-            self._start(lambda names=names: self._each(ctx, names, checks, host), self._no_databases(ctx, names, host))  # type: ignore[misc]
+            job = lambda names=names: self._each(ctx, names, checks, host)  # noqa: E731
+            self._start(job, self._no_databases(ctx, names, host), host)
 
     def _each(self, ctx: Context, names: Sequence[str], checks: Sequence[Check], host: str) -> Iterator[Finding]:
         db = ctx.watched.another()
@@ -319,7 +322,7 @@ class Look:
         for source in dict.fromkeys(check.source for check in wanted):
             checks = [check for check in wanted if check.source == source]
             job = lambda source=source, checks=checks: self._source(ctx, source, checks, host)  # noqa: E731
-            self._start(job, _unknown(checks, host))
+            self._start(job, _unknown(checks, host), host)
 
     def _source(self, ctx: Context, source: str, checks: Sequence[Check], host: str) -> Iterator[Finding]:
         facts = import_module(f"{__package__}.sources.{source}").read(ctx)
@@ -403,6 +406,8 @@ def trouble(error: CohesionError, ctx: Context, seconds: float, *, let_in: bool 
     elif isinstance(error, DeadlineExceeded):
         of = "query_timeout" if let_in else "connect_timeout"
         fix, words = ADVICE[of], f"{'let us in and' if let_in else 'it'} did not answer within {seconds:g} s"
+    elif isinstance(error, ConfigError):
+        of, words = "unreachable", error.what
     elif ctx.config.health.role and getattr(error.__cause__, "sqlstate", None) == NO_ROLE:
         of, fix = "authentication", f"inv health.grant --role {ctx.config.health.role} --apply --env={ctx.env}"
     return SimpleNamespace(
