@@ -244,9 +244,11 @@ class Context:
 
     def running(self) -> None:
         """Raise ServerDown unless the server runs."""
-        from .server.packaged import down
+        from .server.packaged import Packaged, down
 
         state = self.server.state()
+        if state is not State.RUNNING and self.host != self.config.primary[0] and isinstance(self.server, Packaged):
+            raise self.server.down_there(self.config.hosts[self.host].ssh, absent=state is State.ABSENT)
         if state is State.ABSENT:
             raise ConfigError(
                 f"`{self.env}` has no database yet", why="it was never set up", fix=f"inv db.setup --env={self.env}"

@@ -74,7 +74,7 @@ def trouble(error: CohesionError, ctx: Context, seconds: float, *, let_in: bool 
         of = error.kind or "unreachable"
         fix = ADVICE.get(of, fix)
     elif isinstance(error, ConfigError):
-        of = "unreachable"
+        of, words = "unreachable", error.what
     elif isinstance(error, DeadlineExceeded):
         of = "query_timeout" if let_in else "connect_timeout"
         fix, words = ADVICE[of], f"{'let us in and' if let_in else 'it'} did not answer within {seconds:g} s"

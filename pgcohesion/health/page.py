@@ -23,7 +23,7 @@ from .facts import Facts, read
 from .forecast import DAY
 from .history import kept
 from .registry import Check, Finding, Limits
-from .report import Report
+from .report import Report, said
 from .units import shown, unit_of
 
 if TYPE_CHECKING:
@@ -253,10 +253,10 @@ def _changes(report: Report) -> dict[str, Any] | None:
     changes = report.changes
     if changes is None:
         return None
-    now = [(changes.state(one), one.check, one.text) for one in report.results]
+    now = [(changes.state(one), one.check, said(one)) for one in report.results]
     rows = [
         *(row for row in now if row[0]),
-        *(("gone", one.check, f"{one.text} (was {one.grade})") for one in changes.gone),
+        *(("gone", one.check, f"{said(one)} (was {one.grade})") for one in changes.gone),
     ]
     order = ("new", "worse", "better", "gone")
     return {"since": _time(changes.since), "rows": sorted(rows, key=lambda row: order.index(row[0]))}

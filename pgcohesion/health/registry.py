@@ -30,6 +30,8 @@ NONE: Mapping[str, str] = MappingProxyType({})
 UNDECIDED = "it could not decide"
 ROLE = "<role>"
 """In the GRANT that a skipped finding names: whose checks were skipped, as an identifier."""
+LOG = "SELECT pg_current_logfile();  -- "
+"""How a fix begins that leads to the server's log; where packages write one, their file takes its place."""
 YOUNG = "young"
 """The kind of a finding that is unknown because its counters are."""
 

@@ -108,7 +108,7 @@ class Report(Answer, frozen=True):
                 continue
             state = self.changes.state(finding) if self.changes and self.differing else ""
             if state or not self.differing:
-                yield Line(f"{finding.check}: {_text(finding, state)}", grade=finding.grade, details=_lines(finding))
+                yield Line(f"{finding.check}: {said(finding, state)}", grade=finding.grade, details=_lines(finding))
 
     def as_dict(self) -> dict[str, Any]:
         """Return every finding, also those that are ok, as ``docs/health-report.schema.json`` says."""
@@ -128,7 +128,7 @@ class Report(Answer, frozen=True):
         """Return the findings and the verdict."""
         blocks = [*self.findings()]
         if self.differing:
-            blocks += [Line(f"{one.check}: {one.text} (was {one.grade})", mark="-") for one in self._gone()]
+            blocks += [Line(f"{one.check}: {said(one)} (was {one.grade})", mark="-") for one in self._gone()]
             blocks += [] if self.changes else [Line("there is no earlier run of these checks to compare with")]
         verdict = self.verdict
         if self.changes and self.differing:
@@ -157,7 +157,8 @@ def _together(results: Iterable[Finding]) -> Iterable[Finding]:
     yield from once.values()
 
 
-def _text(finding: Finding | Known, state: str = "") -> str:
+def said(finding: Finding | Known, state: str = "") -> str:
+    """Return what was found, with where: the host and the database."""
     where = ": ".join(filter(None, (finding.host, finding.database)))
     return f"{f'{state}: ' if state else ''}{f'{where}: ' if where else ''}{finding.text}"
 
@@ -266,7 +267,7 @@ class Explained(Answer, frozen=True):
             when = f"first seen {moment(datetime.fromtimestamp(first, UTC))}"
             when += f", last {moment(datetime.fromtimestamp(last, UTC))}"
             details = (*_lines(known), when)
-            return View((*blocks, Line(""), Line(_text(known), grade=known.grade, details=details)))
+            return View((*blocks, Line(""), Line(said(known), grade=known.grade, details=details)))
         query = (
             cleandoc(check.query).splitlines() if check.query else [f"-- its facts come from {check.source or 'us'}"]
         )

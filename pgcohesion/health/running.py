@@ -20,13 +20,14 @@ from msgspec.structs import replace
 from ..connections import translate
 from ..connections.availability import gist
 from ..errors import CohesionError, ConfigError, DeadlineExceeded
+from ..server.packaged import log_file
 from ..view import Grade
 from . import door
 from .agreeing import agreed
 from .altering import undoable
 from .asking import EXTENSIONS, PATH, Answer, ask
 from .checks.availability import availability, databases
-from .registry import ROLE, Check, Finding, Limits, findings
+from .registry import LOG, ROLE, Check, Finding, Limits, findings
 from .windows import sample, windowed
 
 if TYPE_CHECKING:
@@ -78,27 +79,43 @@ class Look:
             at = self.ctx.on(name)
             bounds.enter_context(at.within(self.deadline - time.monotonic()))
             shown = "" if name == primary else name
-            self._start(lambda at=at, shown=shown: self._server(at, shown), self._no_server(at, shown))  # type: ignore[misc]
+            self._start(lambda at=at, shown=shown: self._server(at, shown), self._no_server(at, shown), shown)  # type: ignore[misc]
             self._sources(at, shown)
         everywhere = {check.id for check in self.checks if check.everywhere}
         others = [name for name in hosts if name != primary]
         # What programs read from, and no host says how to ask as its superuser.
         unasked = self.ctx.config.application.replicas[len(others) :]
+        log = self._log()
         for one in agreed(chain(self._results(), self._compared()), everywhere, [*others, *unasked]):
-            if one.grade is Grade.SKIPPED:
+            if LOG in one.fix:
+                yield replace(one, fix=one.fix.replace(LOG, log))
+            elif one.grade is Grade.SKIPPED:
                 yield replace(one, text=one.text.replace(ROLE, self._roles.get(one.host, ROLE)))
             else:
                 yield undoable(one, self._written.get(one.host))
 
+    def _log(self) -> str:
+        """Return how the log of a server is looked at: without a collector it does not know its own file."""
+        config = self.ctx.config
+        if (
+            self.ctx.only_looked_at
+            or config.postgresql.source == "embedded"
+            or config.settings.get("logging_collector")
+        ):
+            return LOG
+        return f"sudo tail -n 50 {log_file(config.postgresql)}  # "
+
     # --- the crew ---------------------------------------------------------------------------------------------
 
-    def _start(self, job: Job, fallback: Fallback) -> None:
+    def _start(self, job: Job, fallback: Fallback, host: str) -> None:
         number = next(self._numbers)
         self._open[number] = fallback
 
         def work() -> None:
             try:
                 self._done.put((number, list(job())))
+            except ConfigError as error:  # what is wrong with a replica must not hide what the others say
+                self._done.put((number, list(fallback(error)) if host else error))
             except BaseException as error:  # noqa: BLE001  (it is raised again, or told, where results are read)
                 self._done.put((number, error))
 
@@ -192,7 +209,8 @@ class Look:
             yield from self._told([door.database(ctx, name, "denied")], name, host)
         for part in range(min(CREW, len(entered) - 1)):
             names = entered[1 + part :: CREW]
-            self._start(lambda names=names: self._each(ctx, names, checks, host), self._no_databases(ctx, names, host))  # type: ignore[misc]
+            job = lambda names=names: self._each(ctx, names, checks, host)  # noqa: E731
+            self._start(job, self._no_databases(ctx, names, host), host)
 
     def _each(self, ctx: Context, names: Sequence[str], checks: Sequence[Check], host: str) -> Iterator[Finding]:
         db = ctx.watched.another()
@@ -295,7 +313,7 @@ class Look:
         for source in dict.fromkeys(check.source for check in wanted):
             checks = [check for check in wanted if check.source == source]
             job = lambda source=source, checks=checks: self._source(ctx, source, checks, host)  # noqa: E731
-            self._start(job, _unknown(checks, host))
+            self._start(job, _unknown(checks, host), host)
 
     def _source(self, ctx: Context, source: str, checks: Sequence[Check], host: str) -> Iterator[Finding]:
         try:

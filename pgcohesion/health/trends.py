@@ -22,7 +22,7 @@ def forecasts(checks: Iterable[Check], findings: Iterable[Finding], history: His
 
 
 def _told(finding: Finding, full: float, history: History, now: float) -> Finding:
-    if finding.value is None:
+    if finding.value is None or finding.value >= full:  # used up
         return finding
     past = history.series(
         finding.check, object=finding.object, database=finding.database, host=finding.host, since=now - LOOKED_BACK

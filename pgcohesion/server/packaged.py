@@ -12,7 +12,7 @@ from .base import State
 
 OS_USER = "postgres"
 LOG_TAIL = """
-tail -n 40 "/var/log/postgresql/postgresql-$1-$2.log" | grep -E 'FATAL|ERROR|HINT|DETAIL|could not' | tail -n 6
+tail -n 40 "$1" | grep -E 'FATAL|ERROR|HINT|DETAIL|could not' | tail -n 6
 """
 STATE = """
 [ -e "$1/postgresql.conf" ] || { echo absent; exit; }
@@ -73,12 +73,19 @@ class Packaged:
         done = self.runner.run(("sh", "-c", STATE, "state", self.folder(), self.unit), user="root")
         return State(done.stdout.strip())
 
+    def down_there(self, login: str | None, *, absent: bool) -> ServerDown:
+        """Return the error of a replica that does not run; db.setup and db.start are for the primary."""
+        name, cluster = self.runner.name, f"{self.config.version}/{self.config.cluster}"
+        if absent:
+            why, fix = f"it has no cluster {cluster}", f"-- on {name}: make it a standby of the primary (pg_basebackup)"
+        else:
+            why, fix = "it is stopped", f"{f'ssh {login} ' if login else ''}sudo systemctl start {self.unit}"
+        return ServerDown(f"PostgreSQL on `{name}` is not running", why=why, fix=fix)
+
     def _systemctl(self, verb: str) -> None:
         done = self.runner.run(("systemctl", verb, self.unit), user="root", check=False)
         if done.status:
-            log = self.runner.run(
-                ("sh", "-c", LOG_TAIL, "log", str(self.config.version), self.config.cluster), user="root", check=False
-            )
+            log = self.runner.run(("sh", "-c", LOG_TAIL, "log", log_file(self.config)), user="root", check=False)
             raise NotStarted(
                 f"PostgreSQL on `{self.runner.name}` did not {verb}",
                 why=log.stdout.strip() or done.stderr.strip(),
@@ -127,6 +134,11 @@ class Packaged:
         for relay in self._relays.values():
             relay.close()
         self._relays.clear()
+
+
+def log_file(config: PostgreSQL) -> str:
+    """Return the file to which Debian's start script leads the server's log."""
+    return f"/var/log/postgresql/postgresql-{config.version}-{config.cluster}.log"
 
 
 def down(env: str, why: str) -> ServerDown:

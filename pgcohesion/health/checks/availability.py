@@ -16,7 +16,7 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
     """Whether the server answers, in what time (limits in seconds), and takes writes where it should.
 
     While it does not, whatever uses it stands still. How it fails calls for other work each time: refused,
-    connect_timeout, query_timeout, authentication, not_accepting, slots_exhausted, lost, read_only,
+    connect_timeout, query_timeout, authentication, not_accepting, slots_exhausted, lost, read_only, writable,
     locked_out.
     """
     (row,) = rows
@@ -27,7 +27,15 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
         return Finding(
             Grade.FAIL, "read-only: it should be the primary and is a standby", fix, row.host, kind="read_only"
         )
-    if row.role != "replica" and (row.read_only or row.told) and not row.standby:
+    if row.role == "replica" and not row.standby:
+        fix = (
+            f"-- if it is the primary now: stop the other one, and let [hosts] say so: {row.host} is the primary\n"
+            f"-- if not: on {row.host}, stop it, keep a copy of what was written there, and make it a standby again\n"
+            "-- (pg_rewind, or pg_basebackup into an empty folder)"
+        )
+        text = "writable: it should be a standby and is a primary of its own: what it takes is not on the other"
+        return Finding(Grade.FAIL, text, fix, row.host, kind="writable")
+    if (row.read_only or row.told) and not row.standby:
         whose, fix, undo = setting("default_transaction_read_only", "off", "on", *(row.told or ("", "")))
         if row.told:
             fix = f"SET default_transaction_read_only = off;  -- of the session that mends it\n{fix}"

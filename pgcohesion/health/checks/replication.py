@@ -6,7 +6,7 @@ from typing import Any
 
 from ...view import Grade, count, size, span
 from ..altering import RELOAD
-from ..registry import Finding, Limits, check_of, most
+from ..registry import LOG, Finding, Limits, check_of, most
 from ..sessions import remark
 
 MIB = 1024**2
@@ -17,6 +17,7 @@ JUST_STARTED = 60.0
 
 @check_of(
     """SELECT coalesce(nullif(application_name, ''), host(client_addr), pid::text) AS name, state,
+              host(client_addr) AS address, count(*) OVER (PARTITION BY application_name) AS namesakes,
               greatest(pg_wal_lsn_diff(here.lsn, coalesce(sent_lsn, here.lsn)), 0)::float AS unsent,
               greatest(pg_wal_lsn_diff(here.lsn, coalesce(flush_lsn, write_lsn, sent_lsn, here.lsn)), 0)::float
                   AS unflushed,
@@ -52,8 +53,11 @@ def replication_lag(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
                 "-- on the standby:\nSELECT pg_get_wal_replay_pause_state(), pg_last_xact_replay_timestamp();\n"
                 "SELECT pid, usename, now() - xact_start AS age FROM pg_stat_activity ORDER BY xact_start LIMIT 5;"
             )
+        # A name that is not set is the cluster's, and on Debian the same on every host.
+        shown = f"{row.name} at {row.address}" if row.address and row.address != row.name else row.name
+        object = shown if row.namesakes > 1 else row.name  # noqa: A001  (what a finding calls it)
         found.append(
-            limits.finding(row.behind, f"{row.name} is {size(row.behind)} behind, {where}", fix=fix, object=row.name)
+            limits.finding(row.behind, f"{shown} is {size(row.behind)} behind, {where}", fix=fix, object=object)
         )
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(
         Grade.OK, f"{count(len(rows), 'standby', 'standbys')} up to date" if rows else "no standby is connected"
@@ -113,7 +117,7 @@ def wal_receiver(rows: list[Any], limits: Limits) -> Finding:
         return Finding(Grade.OK, "follows no primary")
     if row.status is not None:
         return Finding(Grade.OK, f"the receiver is {row.status}")
-    fix = "SELECT pg_current_logfile();  -- why: no route, password, slot missing, or WAL already removed"
+    fix = f"{LOG}why: no route, password, slot missing, or WAL already removed"
     if row.paused:  # a receiver that ended is started again by the replay only
         fix = "-- the receiver comes back with the replay, which is paused\nSELECT pg_wal_replay_resume();"
     elif row.age < JUST_STARTED and not row.waits:
@@ -146,7 +150,7 @@ def subscriptions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         errors = count(row.errors, "error") + " so far"
         if row.enabled and not row.running:
             fix = (
-                "SELECT pg_current_logfile();  -- why; for a conflict: delete the row here, or skip its transaction:\n"
+                f"{LOG}why; for a conflict: delete the row here, or skip its transaction:\n"
                 f"-- in {remark(row.home)}: ALTER SUBSCRIPTION {remark(row.ident)} SKIP (lsn = 'the one in the log');\n"
                 f"-- or until it is mended: ALTER SUBSCRIPTION {remark(row.ident)} DISABLE;"
             )
@@ -189,7 +193,7 @@ def subscribed_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding
                 f" {count(row.failed, 'error')} so far"
             )
             fix = (
-                "SELECT pg_current_logfile();  -- why; often a row that is here already, or a table that differs\n"
+                f"{LOG}why; often a row that is here already, or a table that differs\n"
                 "-- once that is out of the way the copy begins by itself"
             )
             found.append(Finding(Grade.FAIL, text, fix, row.name))

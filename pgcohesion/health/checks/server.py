@@ -8,8 +8,11 @@ from typing import Any
 
 from ...view import Grade, count, span
 from ..altering import alter_system
-from ..registry import Finding, Limits, check_of, most
+from ..registry import LOG, Finding, Limits, check_of, most
 from ..sessions import remark
+
+BEGINNING = 10.0
+"""Seconds in which a server that starts has its checkpointer."""
 
 
 @check_of(
@@ -166,17 +169,22 @@ def superusers(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 @check_of(
     """SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float AS age,
+              CASE WHEN current_setting('server_version_num')::int >= 150000 THEN  -- before: it starts after recovery
+                   (SELECT extract(epoch FROM clock_timestamp() - backend_start)::float FROM pg_stat_activity
+                     WHERE backend_type = 'checkpointer') END AS anew,
               pg_is_in_recovery() AS standby""",
     cost="quick",
 )
 def restarted(rows: list[Any], limits: Limits) -> Finding:
-    """A server that started within the last hour.
+    """A server that started, or crashed and came back by itself, within the last hour.
 
     Where nobody restarted it, it crashed or ran out of memory; its caches are cold, and its log says why.
     """
     (row,) = rows
+    # A checkpointer ends with the server only, and when another process died and all began anew.
+    if row.anew is not None and row.anew < 3600 and row.age - row.anew > BEGINNING:
+        text = f"a process of it crashed or was killed {span(row.anew)} ago: every session ended, and it recovered"
+        return Finding(Grade.WARN, text, f"{LOG}which: the lines `was terminated by signal`")
     if row.age >= 3600:
         return Finding(Grade.OK, f"up for {span(row.age)}", value=row.age)
-    return Finding(
-        Grade.INFO, f"started {span(row.age)} ago", "SELECT pg_current_logfile();  -- why: the lines before the start"
-    )
+    return Finding(Grade.INFO, f"started {span(row.age)} ago", f"{LOG}why: the lines before the start")

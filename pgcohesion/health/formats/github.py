@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...view import Grade
 from ..registry import Finding
-from ..report import Report
+from ..report import Report, said
 
 COMMANDS = {Grade.FAIL: "error", Grade.WARN: "warning", Grade.INFO: "notice"}
 
@@ -19,7 +19,7 @@ def text(report: Report) -> str:
 
 
 def _command(finding: Finding) -> str:
-    message = _data("\n".join(filter(None, (finding.text, finding.fix))))
+    message = _data("\n".join(filter(None, (said(finding), finding.fix))))
     return f"::{COMMANDS[finding.grade]} title={_property(finding.check)}::{message}"
 
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 from ...view import Grade
 from ..registry import Finding, load
-from ..report import Report
+from ..report import Report, said
 
 
 def text(report: Report) -> str:
@@ -28,9 +28,9 @@ def text(report: Report) -> str:
         found = [one for one in report.results if one.check == check and one.grade is grade]
         body = "\n\n".join(map(_words, found))
         if grade in failing:
-            ET.SubElement(case, "failure", message=_clean(found[0].text), type=str(grade)).text = _clean(body)
+            ET.SubElement(case, "failure", message=_clean(said(found[0])), type=str(grade)).text = _clean(body)
         elif grade in (Grade.UNKNOWN, Grade.SKIPPED):
-            ET.SubElement(case, "skipped", message=_clean(found[0].text))
+            ET.SubElement(case, "skipped", message=_clean(said(found[0])))
         elif grade is not Grade.OK:
             ET.SubElement(case, "system-out").text = _clean(body)
     ET.indent(suite)
@@ -38,7 +38,7 @@ def text(report: Report) -> str:
 
 
 def _words(finding: Finding) -> str:
-    return f"{finding.text}\nfix:\n{finding.fix}" if finding.fix else finding.text
+    return f"{said(finding)}\nfix:\n{finding.fix}" if finding.fix else said(finding)
 
 
 def _clean(words: str) -> str:

@@ -9,7 +9,7 @@ from ...errors import NAGIOS
 from ...view import Grade
 from ..changes import SEVERITY
 from ..registry import Finding
-from ..report import Report
+from ..report import Report, said
 
 WORDS = {Grade.OK: "OK", Grade.WARN: "WARNING", Grade.FAIL: "CRITICAL", Grade.UNKNOWN: "UNKNOWN"}
 
@@ -20,7 +20,7 @@ def text(report: Report) -> str:
     bad.sort(key=lambda one: SEVERITY.index(one.grade), reverse=True)
     first = f"PGCOHESION {WORDS[_grade(report)]} - {report.env}: {_clean(report.verdict)}"
     numbers = " ".join(_number(one) for one in report.results if one.value is not None)
-    lines = [f"[{WORDS[one.grade]}] {one.check}: {_clean(one.text)}" for one in bad]
+    lines = [f"[{WORDS[one.grade]}] {one.check}: {_clean(said(one))}" for one in bad]
     return "\n".join([f"{first} | {numbers}" if numbers else first, *lines])
 
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
 from msgspec.structs import replace
 
+from pgcohesion.errors import ConfigError
+from pgcohesion.health.changes import Changes, Known
+from pgcohesion.health.door import trouble
+from pgcohesion.health.formats import Formatted, named
 from pgcohesion.health.registry import Finding
 from pgcohesion.health.report import Report
 from pgcohesion.health.running import damaged
@@ -61,3 +69,23 @@ def test_what_a_run_did_not_look_at_is_kept_but_for_hosts_that_are_silent_now() 
     ]
     assert shown(Report((down,), 0.1, "test")) == [("availability", "", "no"), ("sequences", "db2", "")]
     assert shown(Report((new, replace(down, host="db2")), 0.1, "test"))[2:] == [("sequences", "", "")]
+
+
+@pytest.mark.parametrize("format_", ["nagios", "github", "junit"])
+def test_every_format_says_on_which_host_and_in_which_database(format_: str) -> None:
+    found = Finding(Grade.FAIL, "it is stopped", "start it", check="c", host="db2", database="app")
+    made = named(format_)(Report((found,), 0.1, "test"))
+    assert isinstance(made, Formatted)
+    assert "db2: app: it is stopped" in made.text
+
+
+def test_what_is_gone_says_from_where() -> None:
+    gone = Known("0", "c", Grade.FAIL, "", "", "db2", None, None, "it is stopped")
+    shown = Report((), 0.1, "test", changes=Changes(0.0, (), (), (), (gone,)), differing=True).view()
+    assert [getattr(block, "text", "") for block in shown.blocks] == ["c: db2: it is stopped (was fail)"]
+
+
+def test_a_replica_whose_configuration_is_wrong_is_a_finding() -> None:
+    ctx = cast("Any", SimpleNamespace(watched_name="db2"))
+    row = trouble(ConfigError("sudo on `db2` asks for a password", fix="allow it"), ctx, 10)
+    assert (row.kind, row.words, row.fix) == ("unreachable", "sudo on `db2` asks for a password", "allow it")

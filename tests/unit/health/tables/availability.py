@@ -27,6 +27,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("availability", [{**ROW, "seconds": 6}], FAIL, "db1"),
     ("availability", [{**ROW, "standby": True}], FAIL, "db1"),
     ("availability", [{**ROW, "role": "replica", "standby": True}], OK, "db1"),
+    ("availability", [{**ROW, "role": "replica"}], FAIL, "db1"),  # promoted: two primaries
     ("availability", [{**ROW, "role": "", "standby": True, "read_only": True}], OK, "db1"),
     ("availability", [{**ROW, "role": "", "read_only": True}], FAIL, "db1"),
     ("availability", [{**ROW, "read_only": True}], FAIL, "db1"),

@@ -29,7 +29,14 @@ HBA = {
 WORLD = {**HBA, "address": "0.0.0.0", "mask": "0.0.0.0", "world": True, "method": "scram-sha-256"}
 BROKEN_RULE = {"name": "", "file": "/d/pg_hba.conf", "line": 4, "error": "bad", "kept": False}
 EXPIRY = {"name": "a b", "ident": '"a b"', "until": "2026-01-01 00:00:00+00", "later": "2026-04-01"}
-STANDBY = {"name": "s", "state": "streaming", "unsent": 0.0, "unflushed": 0.0}
+STANDBY = {
+    "name": "s",
+    "address": "10.0.0.2",
+    "namesakes": 1,
+    "state": "streaming",
+    "unsent": 0.0,
+    "unflushed": 0.0,
+}
 SUBSCRIPTION = {"name": "s", "ident": "s", "home": "d", "enabled": True, "errors": 3, "running": True}
 SLOT = {"name": "it's", "literal": "'it''s'", "active": False, "reason": None, "allowed": "1GB", "twice": 2048}
 XMIN = {"name": "s", "literal": "'s'", "active": True, "logical": False, "rows_too": True}
@@ -68,8 +75,10 @@ SUBSCRIBED = {
 BACKLOG = {"mode": "on", "standby": False, "bytes": 3e8, "waits": 1.0}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
-    ("restarted", [{"age": 3600.0, "standby": False}], OK, ""),
-    ("restarted", [{"age": 12.0, "standby": False}], INFO, ""),
+    ("restarted", [{"age": 3600.0, "anew": 3599.0, "standby": False}], OK, ""),
+    ("restarted", [{"age": 12.0, "anew": None, "standby": False}], INFO, ""),
+    ("restarted", [{"age": 90.0, "anew": 20.0, "standby": False}], WARN, ""),  # killed, and recovered
+    ("restarted", [{"age": 9000.0, "anew": 3601.0, "standby": False}], OK, ""),  # an hour ago
     ("config_errors", [], OK, ""),
     ("config_errors", [{**BROKEN_RULE, "name": "a.b", "file": "/d/postgresql.auto.conf"}], FAIL, "a.b"),
     ("config_errors", [{**BROKEN_RULE, "file": "/d/x.conf"}], FAIL, "/d/x.conf:4"),
@@ -176,6 +185,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("replication_lag", [{**STANDBY, "behind": 104857600.0}], WARN, "s"),
     ("replication_lag", [{**STANDBY, "behind": GIB, "unsent": GIB, "unflushed": GIB}], FAIL, "s"),
     ("replication_lag", [{**STANDBY, "behind": GIB, "unflushed": GIB}], FAIL, "s"),
+    ("replication_lag", [{**STANDBY, "behind": GIB, "namesakes": 2}], FAIL, "s at 10.0.0.2"),
+    ("replication_lag", [{**STANDBY, "behind": GIB, "namesakes": 2, "address": None}], FAIL, "s"),
     ("replay_paused", [{"paused": False, "waiting": None}], OK, ""),
     ("replay_paused", [{"paused": True, "waiting": 0.0}], OK, ""),
     ("replay_paused", [{"paused": True, "waiting": 1.0}], WARN, ""),

@@ -1,0 +1,25 @@
+"""A Debian host's server: what is said when a replica's does not run."""
+
+from __future__ import annotations
+
+import pytest
+
+from pgcohesion.config.model import PostgreSQL
+from pgcohesion.runner.recorder import Recorder
+from pgcohesion.server.packaged import Packaged
+
+
+@pytest.mark.parametrize(
+    ("login", "absent", "why", "fix"),
+    [
+        ("me@db2", False, "it is stopped", "ssh me@db2 sudo systemctl start postgresql@15-main.service"),
+        (None, False, "it is stopped", "sudo systemctl start postgresql@15-main.service"),
+        ("db2", True, "it has no cluster 15/main", "-- on recorder: make it a standby of the primary (pg_basebackup)"),
+    ],
+)
+def test_a_replica_that_is_down_is_not_mended_by_a_task_for_the_primary(
+    login: str | None, absent: bool, why: str, fix: str
+) -> None:
+    server = Packaged(Recorder(), "test", PostgreSQL(version=15, source="packages"))
+    error = server.down_there(login, absent=absent)
+    assert (error.why, error.fix) == (why, fix)
