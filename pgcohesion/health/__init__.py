@@ -64,6 +64,18 @@ def check(
     return report
 
 
+def look(ctx: Context, profile: str = "standard") -> Report:
+    """Check as what runs by itself does: now and then also what statements have cost is kept, for who asks later."""
+    report = check(ctx, profile=profile)
+    if profile != "quick" and not report.trouble:
+        from .queries import note
+
+        with _past(ctx) as history:
+            if history:
+                note(ctx, history)
+    return report
+
+
 def judge(
     ctx: Context,
     only: str = "",
@@ -350,7 +362,7 @@ def serve(ctx: Context, port: int = 9187, interval: float = 15, host: str = "127
 
     if not interval >= 1:
         raise UsageError(f"`--interval {interval:g}` is less than a second", fix="--interval 15")
-    return serve(ctx, Prober(ctx, lambda profile: check(ctx, profile=profile), interval), every(ctx), host, port)
+    return serve(ctx, Prober(ctx, lambda profile: look(ctx, profile), interval), every(ctx), host, port)
 
 
 def advise(ctx: Context) -> Answer:
@@ -386,6 +398,7 @@ __all__ = [
     "explain",
     "judge",
     "list_checks",
+    "look",
     "look_back",
     "of_orchestrator",
     "rebase",

@@ -84,11 +84,11 @@ def run(ctx: Context, *, now: float | None = None) -> Alerted:
 
     Raises ConfigError when there is no route, sqlite3.Error or OSError where the outbox cannot be kept.
     """
-    from .. import check
+    from .. import look
 
     rules = ctx.config.health.alerts
     _routes(ctx)
-    report = check(ctx, profile=rules.profile)
+    report = look(ctx, rules.profile)
     at = report.at if now is None else now
     with closing(history_of(ctx)) as history:
         outbox = Outbox(history)
