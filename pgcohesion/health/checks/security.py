@@ -183,7 +183,7 @@ def _rule(row: Any) -> tuple[Grade, str, tuple[str, ...]] | None:
         return (
             Grade.WARN,
             "every address may try, unencrypted",
-            ("hostssl", row.databases, row.users, "10.0.0.0/8", method),
+            ("hostssl", row.databases, row.users, "fd00::/8" if ":" in row.address else "10.0.0.0/8", method),
         )
     return None
 

@@ -249,9 +249,8 @@ def wal_size(rows: list[Any], limits: Limits) -> Finding:
     elif row.slot:
         why = f"slot {row.slot} keeps it"
         fix = "SELECT slot_name, active, restart_lsn, wal_status FROM pg_replication_slots ORDER BY restart_lsn;"
-    return limits.finding(
-        row.bytes / row.limit, f"pg_wal is {size(row.bytes)}, the settings allow {size(row.limit)}: {why}", fix=fix
-    )
+    share, text = row.bytes / row.limit, f"pg_wal is {size(row.bytes)}, the settings allow {size(row.limit)}"
+    return limits.finding(share, text if limits.grade(share) is Grade.OK else f"{text}: {why}", fix=fix)
 
 
 def _checkpoints(requested: str, timed: str, view: str) -> str:

@@ -101,6 +101,13 @@ def test_a_migration_gets_a_name_that_can_be_applied(name: str, target: str) -> 
     assert judge(CHECKS["migration_order"], rows)[0].fix.endswith(f"m/{target}")
 
 
+def test_what_keeps_wal_is_said_only_where_it_is_too_much() -> None:
+    row = {"limit": 1e9, "slot": "s", "failing": False}
+    (fine,), (full,) = (judge(CHECKS["wal_size"], [{**row, "bytes": size}]) for size in (1e8, 3e9))
+    assert (fine.grade, "keeps it" in fine.text) == (OK, False)
+    assert (full.grade, "slot s keeps it" in full.text) == (WARN, True)
+
+
 def test_an_environment_changes_one_limit_and_keeps_the_other() -> None:
     changed = Limits.of(CHECKS["connections"], Row(warn=0.5, fail=None))
     assert (changed.warn, changed.fail) == (0.5, 0.95)
