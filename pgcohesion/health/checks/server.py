@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...view import Grade, count, span
-from ..altering import alter_system
+from ..altering import RELOAD, alter_system
 from ..registry import LOG, Finding, Limits, check_of, most
 from ..sessions import remark
 
@@ -17,10 +17,10 @@ BEGINNING = 10.0
 
 @check_of(
     """SELECT s.name, current_setting(s.name) AS running,
-              CASE WHEN s.name ~ 'preload_libraries$|directories$'
-                   THEN coalesce((SELECT string_agg(quote_literal(trim(one)), ', ')
-                                    FROM unnest(string_to_array(s.setting, ',')) one), quote_literal(''))
-                   ELSE quote_literal(s.setting) END AS quoted
+              CASE WHEN s.name !~ 'preload_libraries$|directories$' THEN quote_literal(s.setting)
+                   WHEN s.setting ~ '^[a-z_][a-z0-9_]*(, [a-z_][a-z0-9_]*)*$'  -- ALTER SYSTEM writes others differently
+                   THEN (SELECT string_agg(quote_literal(one), ', ') FROM unnest(string_to_array(s.setting, ', ')) one)
+                   END AS quoted
          FROM pg_settings s WHERE s.pending_restart ORDER BY s.name"""
 )
 def pending_restart(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
@@ -32,12 +32,18 @@ def pending_restart(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         Finding(
             Grade.WARN,
             f"{row.name} is still {row.running or 'empty'}: its change waits for a restart",
-            "-- restart the server in a window; or stay with what runs:\n" + alter_system(f"{row.name} = {row.quoted}"),
+            "-- restart the server in a window; or stay with what runs:\n"
+            + (alter_system(f"{row.name} = {row.quoted}") if row.quoted else _forget(row.name)),
             row.name,
         )
         for row in rows
     ]
     return most(found) or Finding(Grade.OK, "no setting waits for a restart")
+
+
+def _forget(name: str) -> str:
+    """Return the lines for a value that ALTER SYSTEM cannot write as it stands: an empty list, quoted paths."""
+    return f"ALTER SYSTEM RESET {name};  -- PostgreSQL may call it waiting until the next start\n{RELOAD}"
 
 
 # Of pg_db_role_setting: whom a setting is for, as the statement names it; empty: only a database's.

@@ -101,6 +101,15 @@ def test_a_migration_gets_a_name_that_can_be_applied(name: str, target: str) -> 
     assert judge(CHECKS["migration_order"], rows)[0].fix.endswith(f"m/{target}")
 
 
+def test_a_list_that_alter_system_would_write_differently_is_taken_back() -> None:
+    row = {"name": "shared_preload_libraries", "running": ""}
+    assert (
+        "ALTER SYSTEM RESET shared_preload_libraries;"
+        in judge(CHECKS["pending_restart"], [{**row, "quoted": None}])[0].fix
+    )
+    assert "= 'a', 'b';" in judge(CHECKS["pending_restart"], [{**row, "quoted": "'a', 'b'"}])[0].fix
+
+
 def test_what_keeps_wal_is_said_only_where_it_is_too_much() -> None:
     row = {"limit": 1e9, "slot": "s", "failing": False}
     (fine,), (full,) = (judge(CHECKS["wal_size"], [{**row, "bytes": size}]) for size in (1e8, 3e9))
