@@ -14,8 +14,10 @@ def translate(error: psycopg.Error, what: str, complaint: str = "") -> CohesionE
     *complaint* is what a host said when the connection leads through one.
     """
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
-        why = "\n".join(filter(None, [complaint, str(error).strip()]))
-        return Unreachable(what, why=why, fix="inv db.status", kind=kind(error))
+        said = [complaint, str(error).strip()]
+        if kind(error) == "lost":  # libpq saw the way to the host end; what was wrong there is the last word
+            said.reverse()
+        return Unreachable(what, why="\n".join(filter(None, said)), fix="inv db.status", kind=kind(error, complaint))
     return ServerError(what, why=reason(error), fix=error.diag.message_hint or "", sqlstate=error.sqlstate)
 
 
