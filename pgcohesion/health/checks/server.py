@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...view import Grade, span
-from ..altering import alter_system
+from ..altering import alter_system, quoted
 from ..registry import LOG, Finding, Limits, check_of, most
 from .sessions import remark
 
@@ -16,12 +16,8 @@ BEGINNING = 10.0
 
 
 @check_of(
-    """SELECT s.name, s.setting || coalesce(' ' || s.unit, '') AS running,
-              CASE WHEN s.name ~ 'preload_libraries$|directories$'
-                   THEN coalesce((SELECT string_agg(quote_literal(trim(one)), ', ')
-                                    FROM unnest(string_to_array(s.setting, ',')) one), quote_literal(''))
-                   ELSE quote_literal(s.setting) END AS quoted
-         FROM pg_settings s WHERE s.pending_restart ORDER BY s.name"""
+    f"""SELECT name, setting || coalesce(' ' || unit, '') AS running, {quoted("setting")} AS quoted
+         FROM pg_settings WHERE pending_restart ORDER BY name"""  # noqa: S608  (constants)
 )
 def pending_restart(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Settings that were changed and wait for a restart: what runs is not what the file says.
