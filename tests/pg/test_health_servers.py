@@ -96,3 +96,12 @@ def test_a_standby_with_less_room_than_its_primary(standby: Standby, pair: Conte
     standby.start()
     pair.on("db2").watched.forget()
     assert differing(pair) == {}
+
+
+def test_an_extension_whose_library_is_not_loaded(standby: Standby, pair: Context) -> None:
+    standby.ctx.db.execute("CREATE EXTENSION pg_stat_statements")
+    try:
+        found = health.check(pair, only="statement_statistics", remember=False).results
+        assert {(one.grade, one.text) for one in found} == {(Grade.INFO, "pg_stat_statements is not loaded")}
+    finally:
+        standby.ctx.db.execute("DROP EXTENSION pg_stat_statements")
