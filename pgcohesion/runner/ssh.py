@@ -262,7 +262,7 @@ class SSH:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
 
     def _refused(self, error: Exception, connection: fabric.Connection) -> Unreachable:
-        where, try_it = f"{connection.host}:{connection.port}", f"ssh {self.host.ssh}"
+        where, try_it = f"{connection.host}:{connection.port}", self.host.login
         if isinstance(error, paramiko.BadHostKeyException):
             return Unreachable(
                 f"the host key of `{self.name}` has changed",
@@ -283,10 +283,14 @@ class SSH:
                 why=f"{where}: {error}",
                 fix=f"check the key: {try_it}",
             )
-        return Unreachable(f"cannot reach `{self.name}`", why=f"{where}: {_why(error)}", fix=f"check with: {try_it}")
+        return Unreachable(
+            f"cannot reach `{self.name}`", why=f"{where}: {_why(error)}", fix=f"{try_it}  # and see what it says"
+        )
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, paramiko.ChannelException):
+        return f"the host on the way gets no connection to it: {error.text}"
     words = re.sub(r"^\[Errno \w+\] ", "", str(error)) or type(error).__name__
     return SILENCE.get(words, words)
 
