@@ -140,7 +140,9 @@ class SSH:
         raise Unreachable(
             f"sudo on `{self.name}` refuses",
             why=why,
-            fix=f"let `{self._user()}` use sudo on {self.name}, or log in as a user who may",
+            fix=f"mend what hosts.{self.name}.sudo_password leads to"
+            if secret is not None and "incorrect password" in why
+            else f"let `{self._user()}` use sudo on {self.name}, or log in as a user who may",
         )
 
     def _user(self) -> str:

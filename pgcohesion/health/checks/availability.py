@@ -14,8 +14,9 @@ from ..registry import ROLE, Finding, Limits, probe
 def availability(rows: list[Any], limits: Limits) -> Finding:
     """Whether the server answers, in what time (limits in seconds), and takes writes where it should.
 
-    While it does not, whatever uses it stands still. How it fails calls for other work each time: refused,
-    connect_timeout, query_timeout, authentication, not_accepting, slots_exhausted, lost, read_only, writable.
+    While it does not, whatever uses it stands still; two that take writes drift apart. How it fails calls
+    for other work each time: refused, connect_timeout, query_timeout, authentication, not_accepting, slots_exhausted,
+    lost, read_only, writable.
     """
     (row,) = rows
     if row.kind:

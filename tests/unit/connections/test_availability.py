@@ -28,3 +28,10 @@ def test_what_the_host_says_tells_where_libpq_saw_only_the_end(words: str, compl
     assert isinstance(told, Unreachable)
     assert told.kind == expected
     assert told.why.splitlines()[-1] == (complaint if expected == "refused" else words)
+
+
+def test_the_socket_of_our_relay_is_not_told() -> None:
+    error = psycopg.OperationalError(
+        'connection failed: connection to server on socket "/tmp/pgcohesion-52w9p2_8/.s.PGSQL.5432" failed: FATAL:  no'
+    )
+    assert translate(error, "cannot connect").why == "FATAL:  no"
