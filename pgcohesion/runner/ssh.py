@@ -101,11 +101,9 @@ class SSH:
 
     def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            if isinstance(self._connection.gateway, fabric.Connection):
-                self._connection.gateway.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            _end(connection)
 
     # --- commands ---------------------------------------------------------------------------------------
 
@@ -207,7 +205,7 @@ class SSH:
         try:
             connection.open()
         except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
-            connection.close()
+            _end(connection)
             self._failure, self._failed = self._refused(error, connection), time.monotonic()
             raise self._failure from error
         self._tune(connection)
@@ -288,6 +286,14 @@ class SSH:
         return Unreachable(
             f"cannot reach `{self.name}`", why=f"{where}: {_why(error)}", fix=f"{try_it}  # and see what it says"
         )
+
+
+def _end(connection: fabric.Connection) -> None:
+    """Close it, and the way to it; behind a jump host the goodbye may find that way closed already."""
+    for hop in (connection, connection.gateway):
+        if isinstance(hop, fabric.Connection):
+            with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+                hop.close()
 
 
 def _why(error: Exception) -> str:
