@@ -248,7 +248,7 @@ class Context:
 
         state = self.server.state()
         if state is not State.RUNNING and self.host != self.config.primary[0] and isinstance(self.server, Packaged):
-            raise self.server.down_there(self.config.hosts[self.host].ssh, absent=state is State.ABSENT)
+            raise self.server.down_there(self.config.hosts[self.host].login, absent=state is State.ABSENT)
         if state is State.ABSENT:
             raise ConfigError(
                 f"`{self.env}` has no database yet", why="it was never set up", fix=f"inv db.setup --env={self.env}"

@@ -56,6 +56,14 @@ class Host(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     role: Literal["primary", "replica"] = "primary"
     sudo_password: SecretRef | None = None
 
+    @property
+    def login(self) -> str:
+        """What a person types to get there; empty for this machine."""
+        if self.ssh is None:
+            return ""
+        place = f"ssh://{self.ssh}" if self.ssh.rpartition(":")[2].isdigit() else self.ssh
+        return f"ssh -J {self.via} {place}" if self.via else f"ssh {place}"
+
 
 class Ssh(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[ssh]``: how hosts are reached. *connect_timeout* and *keepalive* in seconds."""

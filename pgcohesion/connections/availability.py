@@ -35,8 +35,8 @@ ADVICE: dict[str, str] = {
 }
 
 
-def kind(error: BaseException) -> Kind:
-    """Return the class of an error that kept us from asking a server."""
+def kind(error: BaseException, complaint: str = "") -> Kind:
+    """Return the class of an error that kept us from asking a server; *complaint* is what the relay to it said."""
     if isinstance(error, DeadlineExceeded):
         return "query_timeout"
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
@@ -44,7 +44,8 @@ def kind(error: BaseException) -> Kind:
         return _STATES.get(state, "authentication" if state.startswith("28") else "lost")
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         return "connect_timeout"
-    return next((found for words, found in _WORDS if re.search(words, str(error))), "lost")
+    told = (found for text in (str(error), complaint) for words, found in _WORDS if re.search(words, text))
+    return next(told, "lost")
 
 
 def gist(words: str) -> str:

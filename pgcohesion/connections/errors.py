@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 
 from ..errors import CohesionError, MigrationFailed, ServerError, Unreachable
 from .availability import kind
+
+OURS = re.compile(r'^connection failed: connection to server on socket "[^"]*/pgcohesion-\w{8}/[^"]*" failed: ')
+"""Where a relay of ours begins (connections/relay.py): it says nothing of the server."""
 
 
 def translate(error: psycopg.Error, what: str, complaint: str = "") -> CohesionError:
@@ -14,8 +19,10 @@ def translate(error: psycopg.Error, what: str, complaint: str = "") -> CohesionE
     *complaint* is what a host said when the connection leads through one.
     """
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
-        why = "\n".join(filter(None, [complaint, str(error).strip()]))
-        return Unreachable(what, why=why, fix="inv db.status", kind=kind(error))
+        said = [complaint, OURS.sub("", str(error).strip())]
+        if kind(error) == "lost":  # libpq saw the way to the host end; what was wrong there is the last word
+            said.reverse()
+        return Unreachable(what, why="\n".join(filter(None, said)), fix="inv db.status", kind=kind(error, complaint))
     return ServerError(what, why=reason(error), fix=error.diag.message_hint or "", sqlstate=error.sqlstate)
 
 

@@ -10,13 +10,27 @@ from msgspec.structs import replace
 from .registry import Finding
 
 RELOAD = "SELECT pg_reload_conf();"
-SET = re.compile(r"^ALTER SYSTEM SET ([a-z_.]+)", re.MULTILINE)
+SET = re.compile(r"^ALTER SYSTEM SET ([\w.]+)", re.MULTILINE)
+
+
+def quoted(value: str) -> str:
+    """Return SQL for what ALTER SYSTEM must be given to set the setting ``name`` to *value*, an SQL expression.
+
+    A list is literals with commas: one literal would be a single name with a comma in it, and no server starts with
+    such a library.
+    """
+    return rf"""CASE WHEN name ~ '(preload_libraries|directories|tablespaces)$|^search_path$'
+        THEN coalesce((SELECT string_agg(quote_literal(trim(both ' "' FROM one)), ', ')
+                         FROM unnest(string_to_array({value}, ',')) one), quote_literal(''))
+        ELSE quote_literal({value}) END"""  # noqa: S608  (an expression of ours)
+
+
 # Who may not see the file that a value stands in gets the value itself. One that waits for a restart is not known: the
 # file has another one than the server.
-WRITTEN = """(SELECT json_object_agg(name, CASE WHEN NOT pending_restart THEN quote_literal(reset_val) END)
+WRITTEN = f"""(SELECT json_object_agg(name, CASE WHEN NOT pending_restart THEN {quoted("reset_val")} END)
     FROM pg_settings
    WHERE pending_restart
-      OR (source <> 'default' AND coalesce(sourcefile LIKE '%/postgresql.auto.conf', true))) AS written"""
+      OR (source <> 'default' AND coalesce(sourcefile LIKE '%/postgresql.auto.conf', true))) AS written"""  # noqa: S608  (constants)
 
 
 def alter_system(*settings: str) -> str:

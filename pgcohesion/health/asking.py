@@ -14,7 +14,9 @@ BEGIN = "BEGIN TRANSACTION READ ONLY"
 # Before that it does: a database's owner may have set one that finds functions of his own first.
 PATH = "pg_catalog"
 EXTENSIONS = """(SELECT json_object_agg(e.extname, quote_ident(n.nspname))
-    FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace) AS extensions"""
+    FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+   WHERE e.extname <> 'pg_stat_statements' OR current_setting('pg_stat_statements.max', true) IS NOT NULL
+       ) AS extensions"""  # a standby has the extension of its primary, and not always the library
 LIMITS = """SELECT pg_catalog.set_config('statement_timeout', %s, true) AS a,
     pg_catalog.set_config('lock_timeout', '200ms', true) AS b, pg_catalog.set_config('jit', 'off', true) AS c,
     pg_catalog.set_config('search_path', coalesce(%s, pg_catalog.current_setting('search_path')), true) AS d"""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..context import Context
 
 CREATECLUSTER = "/etc/postgresql-common/createcluster.d/pgcohesion.conf"
+TLS_OFF = "hostssl record cannot match because SSL is disabled"
 HBA_ERRORS = "SELECT line_number, error FROM pg_hba_file_rules WHERE error IS NOT NULL ORDER BY line_number"
 PENDING = "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name"
 EFFECTIVE = "SELECT name, setting, unit, vartype, source, sourcefile FROM pg_settings WHERE name = ANY(%(names)s)"
@@ -228,8 +229,11 @@ def _validate(ctx: Context) -> None:
     done = ctx.runner.run(ctx.server.configuration_test(), user=ctx.server.user, check=False)
     found = [] if done.status == 0 else _complaints(done.stderr, wanted_files(ctx)["postgresql.conf"])
     if not found and ctx.server.state() is State.RUNNING:
+        tls = ctx.config.settings.get("ssl") in (True, "on")  # in the new files: the server speaks of the old ones
         found = [
-            f"pg_hba.conf:{row.line_number}: {row.error}" for row in ctx.db.execute(HBA_ERRORS, database="postgres")
+            f"pg_hba.conf:{row.line_number}: {row.error}"
+            for row in ctx.db.execute(HBA_ERRORS, database="postgres")
+            if not (tls and TLS_OFF in row.error)
         ]
     if found:
         raise CohesionError("PostgreSQL refuses the new configuration", why="\n".join(found))

@@ -101,11 +101,9 @@ class SSH:
 
     def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            if isinstance(self._connection.gateway, fabric.Connection):
-                self._connection.gateway.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            _end(connection)
 
     # --- commands ---------------------------------------------------------------------------------------
 
@@ -140,7 +138,9 @@ class SSH:
         raise Unreachable(
             f"sudo on `{self.name}` refuses",
             why=why,
-            fix=f"let `{self._user()}` use sudo on {self.name}, or log in as a user who may",
+            fix=f"mend what hosts.{self.name}.sudo_password leads to"
+            if secret is not None and "incorrect password" in why
+            else f"let `{self._user()}` use sudo on {self.name}, or log in as a user who may",
         )
 
     def _user(self) -> str:
@@ -205,7 +205,7 @@ class SSH:
         try:
             connection.open()
         except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
-            connection.close()
+            _end(connection)
             self._failure, self._failed = self._refused(error, connection), time.monotonic()
             raise self._failure from error
         self._tune(connection)
@@ -262,7 +262,7 @@ class SSH:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
 
     def _refused(self, error: Exception, connection: fabric.Connection) -> Unreachable:
-        where, try_it = f"{connection.host}:{connection.port}", f"ssh {self.host.ssh}"
+        where, try_it = f"{connection.host}:{connection.port}", self.host.login
         if isinstance(error, paramiko.BadHostKeyException):
             return Unreachable(
                 f"the host key of `{self.name}` has changed",
@@ -283,10 +283,22 @@ class SSH:
                 why=f"{where}: {error}",
                 fix=f"check the key: {try_it}",
             )
-        return Unreachable(f"cannot reach `{self.name}`", why=f"{where}: {_why(error)}", fix=f"check with: {try_it}")
+        return Unreachable(
+            f"cannot reach `{self.name}`", why=f"{where}: {_why(error)}", fix=f"{try_it}  # and see what it says"
+        )
+
+
+def _end(connection: fabric.Connection) -> None:
+    """Close it, and the way to it; behind a jump host the goodbye may find that way closed already."""
+    for hop in (connection, connection.gateway):
+        if isinstance(hop, fabric.Connection):
+            with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+                hop.close()
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, paramiko.ChannelException):
+        return f"the host on the way gets no connection to it: {error.text}"
     words = re.sub(r"^\[Errno \w+\] ", "", str(error)) or type(error).__name__
     return SILENCE.get(words, words)
 

@@ -73,13 +73,13 @@ class Packaged:
         done = self.runner.run(("sh", "-c", STATE, "state", self.folder(), self.unit), user="root")
         return State(done.stdout.strip())
 
-    def down_there(self, login: str | None, *, absent: bool) -> ServerDown:
+    def down_there(self, login: str, *, absent: bool) -> ServerDown:
         """Return the error of a replica that does not run; db.setup and db.start are for the primary."""
         name, cluster = self.runner.name, f"{self.config.version}/{self.config.cluster}"
         if absent:
             why, fix = f"it has no cluster {cluster}", f"-- on {name}: make it a standby of the primary (pg_basebackup)"
         else:
-            why, fix = "it is stopped", f"{f'ssh {login} ' if login else ''}sudo systemctl start {self.unit}"
+            why, fix = "it is stopped", f"{login} sudo systemctl start {self.unit}".strip()
         return ServerDown(f"PostgreSQL on `{name}` is not running", why=why, fix=fix)
 
     def _systemctl(self, verb: str) -> None:

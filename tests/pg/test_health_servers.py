@@ -74,6 +74,15 @@ def test_a_standby_with_less_room_than_its_primary(standby: Standby, pair: Conte
     wait_for(lambda: not differing(pair))
     assert finding.undo == "ALTER SYSTEM SET work_mem = '7168';\nSELECT pg_reload_conf();"
 
+    standby.ctx.db.execute("ALTER SYSTEM SET session_preload_libraries = 'auto_explain', 'pg_trgm'")
+    standby.ctx.db.execute("SELECT pg_reload_conf()")
+    wait_for(lambda: differing(pair))
+    (finding,) = differing(pair).values()
+    assert "session_preload_libraries = 'auto_explain', 'pg_trgm';" in finding.fix  # not one library of that name
+    standby.ctx.db.execute("ALTER SYSTEM RESET session_preload_libraries")
+    standby.ctx.db.execute("SELECT pg_reload_conf()")
+    wait_for(lambda: not differing(pair))
+
     ((most,),) = standby.ctx.db.execute("SHOW max_worker_processes")
     standby.ctx.db.execute(f"ALTER SYSTEM SET max_worker_processes = {int(most) + 1}")
     standby.ctx.db.forget()
@@ -87,3 +96,12 @@ def test_a_standby_with_less_room_than_its_primary(standby: Standby, pair: Conte
     standby.start()
     pair.on("db2").watched.forget()
     assert differing(pair) == {}
+
+
+def test_an_extension_whose_library_is_not_loaded(standby: Standby, pair: Context) -> None:
+    standby.ctx.db.execute("CREATE EXTENSION pg_stat_statements")
+    try:
+        found = health.check(pair, only="statement_statistics", remember=False).results
+        assert {(one.grade, one.text) for one in found} == {(Grade.INFO, "pg_stat_statements is not loaded")}
+    finally:
+        standby.ctx.db.execute("DROP EXTENSION pg_stat_statements")

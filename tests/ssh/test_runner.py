@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import fabric
 import psycopg
 import pytest
 
@@ -172,6 +173,19 @@ def test_a_connection_that_is_lost_in_the_middle(sshd: Sshd) -> None:
     runner._connection.transport.sock.close()
     with pytest.raises(Unreachable):
         runner.run(("true",))
+
+
+def test_a_goodbye_that_finds_the_way_closed_is_no_error(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = fabric.Connection.close
+
+    def too_late(self: fabric.Connection) -> None:
+        close(self)
+        raise EOFError
+
+    runner = over_ssh(sshd)
+    runner.run(("true",))
+    monkeypatch.setattr(fabric.Connection, "close", too_late)
+    runner.close()
 
 
 def test_a_missing_ssh_config_is_a_configuration_error(sshd: Sshd) -> None:

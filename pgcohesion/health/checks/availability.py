@@ -15,9 +15,9 @@ from .server import setting
 def availability(rows: list[Any], limits: Limits) -> Finding:
     """Whether the server answers, in what time (limits in seconds), and takes writes where it should.
 
-    While it does not, whatever uses it stands still. How it fails calls for other work each time: refused,
-    connect_timeout, query_timeout, authentication, not_accepting, slots_exhausted, lost, read_only, writable,
-    locked_out.
+    While it does not, whatever uses it stands still; two that take writes drift apart. How it fails calls
+    for other work each time: refused, connect_timeout, query_timeout, authentication, not_accepting, slots_exhausted,
+    lost, read_only, writable, locked_out.
     """
     (row,) = rows
     if row.kind:

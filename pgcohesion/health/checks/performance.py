@@ -322,7 +322,7 @@ def slow_statements(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     One better plan or one index there helps more than anything else.
     """
     if any(row.name is None for row in rows):
-        return Finding(Grade.UNKNOWN, "nobody counts statements: there is no extension pg_stat_statements")
+        return Finding(Grade.UNKNOWN, "nobody counts statements: pg_stat_statements is not at work")
     found = []
     for row in rows:
         if row.calls < LEAST_CALLS or row.ms < SLOW * row.calls or not row.total or _ours(row.query or ""):

@@ -21,6 +21,8 @@ def pooler_reachable(rows: list[Any], limits: Limits) -> Finding:
     if not pooler.problem:
         return Finding(Grade.OK, f"{pooler.version} answers at {pooler.address}", object=pooler.address)
     fix = f"-- {ADVICE.get(pooler.kind, 'look into its log')}\n-- on its host: systemctl status pgbouncer"
+    if pooler.kind == "authentication":
+        fix = "-- compare user and password of [health.pooler] with PgBouncer's auth_file and its stats_users"
     text = f"PgBouncer at {pooler.address} cannot be asked: {pooler.problem}"
     return Finding(Grade.FAIL, text, fix, pooler.address, kind=pooler.kind)
 
@@ -48,7 +50,7 @@ def pooler_waiting(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
             held = pool.sv_active + pool.sv_idle + pool.sv_used
             text = (
                 f"{count(pool.cl_waiting, 'client')} of {pool.database} as {pool.user} have waited for up to"
-                f" {span(waited)}, {count(held, 'connection')} are open"
+                f" {span(waited)}, {count(held, 'connection')} {'is' if held == 1 else 'are'} open"
             )
             fix = (
                 f"-- in psql at PgBouncer: SHOW SERVERS;  SHOW CLIENTS;\n"

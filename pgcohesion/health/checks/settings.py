@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade, count, size, span
-from ..altering import RELOAD, alter_system
+from ..altering import RELOAD, alter_system, quoted
 from ..registry import YOUNG, Finding, Limits, check_of, most
 from ..sessions import remark
 from .server import WHOSE, setting
@@ -233,6 +233,7 @@ ENOUGH = (
     "max_wal_senders",
     "max_worker_processes",
 )
+SAFE = ("autovacuum", "fsync", "full_page_writes", "ssl", "track_counts")
 OWN = (
     "^(port|cluster_name|restore_command|(log|primary|recovery|unix_socket)_.*|.*_(file|addresses)|.*_(dir|standby).*)$"
 )
@@ -244,8 +245,8 @@ HIDDEN = r"""(name ~* 'conninfo|passphrase|secret|token|[.].*(pass|key)'
 
 
 @check_of(
-    f"""SELECT name, setting, setting || coalesce(' ' || unit, '') AS shown, context = 'postmaster' AS restart,
-              pg_is_in_recovery() AS standby, {HIDDEN} AS hidden
+    f"""SELECT name, setting, current_setting(name) AS shown, {quoted("current_setting(name)")} AS quoted,
+              context = 'postmaster' AS restart, pg_is_in_recovery() AS standby, {HIDDEN} AS hidden
          FROM pg_settings
         WHERE name !~ '{OWN}' AND context <> 'internal'
           AND source NOT IN ('session', 'client', 'override', 'user', 'database', 'database user')
@@ -278,9 +279,12 @@ def _differs(theirs: Any, ours: Any) -> Finding:
     if theirs.hidden or ours.hidden:
         text, fix = f"{theirs.name} is another there than on the primary", "-- compare both: a password may stand in it"
         return Finding(Grade.INFO, text, fix, theirs.name, host=theirs.host)
-    text = f"{theirs.name} is {theirs.shown} there and {ours.shown} on the primary"
-    quoted = ours.setting.replace("'", "''")
-    change = f"{theirs.name} = '{quoted}'"
+    there, here = theirs.shown or "''", ours.shown or "''"
+    text = f"{theirs.name} is {there} there and {here} on the primary"
+    if ours.name in SAFE and ours.setting == "off":
+        fix = "-- off is the worse of both: change it on the primary"
+        return Finding(Grade.INFO, text, fix, theirs.name, host=theirs.host)
+    change = f"{theirs.name} = {ours.quoted}"
     fix = f"ALTER SYSTEM SET {change};  -- and restart" if theirs.restart else alter_system(change)
     if theirs.standby and theirs.name in ENOUGH and int(theirs.setting) < int(ours.setting):
         return Finding(Grade.WARN, f"{text}: replay stops when they are needed", fix, theirs.name, host=theirs.host)

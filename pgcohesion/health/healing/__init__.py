@@ -53,7 +53,8 @@ class Proposal(Struct, frozen=True):
 
     def line(self) -> Line:
         """Return it as a person reads it."""
-        where = f"{self.finding.check}: {self.finding.object or self.finding.text}"
+        words = (self.finding.check, self.finding.host, self.finding.object or self.finding.text)
+        where = ": ".join(filter(None, words))
         details = [f"next time: {self.native}"] if self.native else []
         if self.act:
             return Line(f"{where}: {self.act.what}", mark=">", details=(*self.command, *details))
@@ -123,7 +124,7 @@ def heal(ctx: Context, *, apply: bool = False, check: str = "", object: str = ""
     only = check or ",".join(name for name in HEALED if name not in off)
     report = run(ctx, only, remember=False)
     report.demand(f"`{ctx.env}` cannot be healed")
-    bad = [one for one in report.results if one.grade in BAD and object in ("", one.object) and not one.host]
+    bad = [one for one in report.results if one.grade in BAD and object in ("", one.object)]
     server = ctx.watched if ctx.only_looked_at else ctx.db
     with closing(server.another(PATH)) as db:
         proposals = tuple(_proposals(ctx, db, bad))
@@ -184,6 +185,10 @@ def _proposals(ctx: Context, db: Database, findings: Iterable[Finding]) -> Itera
         remedy = BY_CHECK.get(finding.check)
         if remedy is None:
             yield Proposal(finding, "never", why_not=NEVER[finding.check])
+            continue
+        if finding.host:
+            why_not = f"it is on {finding.host}, and only the primary is mended by itself"
+            yield Proposal(finding, remedy.kind, remedy.name, why_not=why_not)
             continue
         found = _decided(ctx, db, finding, remedy)
         if isinstance(found, Act) and taken >= rules.per_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ...context import Context
 
 CONSOLE = "pgbouncer"  # the database that PgBouncer keeps for itself
+WHERE = re.compile(r"^connection failed: connection to server at .*?, port \d+ failed: ")
 SHOWN = ("pools", "databases", "config", "servers", "version")
 SLOTS = """
 SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS slots
@@ -60,8 +62,8 @@ def read(ctx: Context) -> list[Any] | None:
         shown = _shown(ctx, host, port)
         refused = _refused(ctx, host, port, shown["databases"])
     except psycopg.Error as error:
-        words = (relay.complaint if relay else "") or str(error).strip().splitlines()[-1]
-        return [Pooler(address=address, problem=words, kind=kind(error))]
+        complaint = relay.complaint if relay else ""
+        return [Pooler(address=address, problem=complaint or _words(error), kind=kind(error, complaint))]
     finally:
         if relay is not None:
             relay.close()
@@ -114,10 +116,15 @@ def _refused(ctx: Context, host: str, port: int, databases: list[dict[str, Any]]
             autocommit=True,
         ).close()
     except psycopg.Error as error:
-        return str(error).strip().splitlines()[-1]
+        return _words(error)
     except ConfigError:
         return ""  # its password is not ours to know
     return ""
+
+
+def _words(error: psycopg.Error) -> str:
+    """Return what the pooler said, without the port of ours that leads to it."""
+    return WHERE.sub("", str(error).strip().splitlines()[-1])
 
 
 def facts_of(shown: dict[str, list[dict[str, Any]]], address: str, main: str, slots: int | None) -> Pooler:

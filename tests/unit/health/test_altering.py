@@ -28,8 +28,9 @@ def undo(fix: str, written: dict[str, str | None] | None = WRITTEN, own: str = "
         ("ALTER SYSTEM SET shared_buffers = '1GB';", ""),
         ("-- or ALTER SYSTEM SET work_mem = 1;", ""),
         ("VACUUM t;", ""),
+        (alter_system("TimeZone = 'UTC'"), "ALTER SYSTEM RESET TimeZone;\nSELECT pg_reload_conf();"),
     ],
-    ids=["a default", "a value", "several", "one that waits for a restart", "a remark", "no setting"],
+    ids=["a default", "a value", "several", "one that waits for a restart", "a remark", "no setting", "capitals"],
 )
 def test_the_undo_has_what_stood_there(fix: str, back: str) -> None:
     assert undo(fix) == back

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
+from pgcohesion.config.model import Heal
+from pgcohesion.health.healing import _proposals
 from pgcohesion.health.healing.record import Audit, Healed
-from pgcohesion.view import Line
+from pgcohesion.health.registry import Finding
+from pgcohesion.view import Grade, Line
 
 
 def test_an_attempt_shows_what_was_done_and_its_undo() -> None:
@@ -18,3 +24,12 @@ def test_an_attempt_shows_what_was_done_and_its_undo() -> None:
 
 def test_nothing_was_healed_is_one_line() -> None:
     assert Audit(()).view().blocks == ()
+
+
+def test_what_is_wrong_on_a_replica_is_said_and_left() -> None:
+    found = Finding(Grade.WARN, "replay is paused", check="replay_paused", host="db2")
+    rules = Heal(allow=["resume_replay"])
+    ctx = cast("Any", SimpleNamespace(config=SimpleNamespace(health=SimpleNamespace(heal=rules))))
+    (left,) = _proposals(ctx, cast("Any", None), [found])
+    assert left.act is None
+    assert left.line().text.startswith("replay_paused: db2: replay is paused: not done: it is on db2")

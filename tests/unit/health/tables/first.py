@@ -25,6 +25,7 @@ HERE = {
     "name": "max_connections",
     "setting": "200",
     "shown": "200",
+    "quoted": "'200'",
     "restart": True,
     "hidden": False,
     "standby": False,
