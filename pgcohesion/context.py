@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -148,7 +148,7 @@ class Context:
             self.config.ssh,
             root=self.root,
             remaining=self.remaining,
-            opening=self.output.note,
+            opening=cache(self.output.note),  # once, however often a host that is down is asked
             password=lambda: self.secret(host.sudo_password, key) if host.sudo_password else None,
         )
 

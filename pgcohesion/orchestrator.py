@@ -151,7 +151,7 @@ class Orchestrator:
                 from .opening import context_of
 
                 ctx = context_of(self.config.loaded)
-                self._prober = Prober(ctx, lambda profile: health.check(ctx, profile=profile), seconds)
+                self._prober = Prober(ctx, lambda profile: health.look(ctx, profile), seconds)
             return self._prober
 
     @property

@@ -48,7 +48,7 @@ def load(root: Path, env: str, *, environ: Mapping[str, str] | None = None, sets
             stack.append(Layer(name, values))
             merged = layers.merge(merged, values)
     config = convert(merged, stack, env)
-    return Loaded(env, root, config, tuple(stack), {**dotenv, **environ})
+    return Loaded(env, root.absolute(), config, tuple(stack), {**dotenv, **environ})
 
 
 def bare(env: str, root: Path, *, environ: Mapping[str, str] | None = None) -> Loaded:

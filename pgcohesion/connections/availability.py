@@ -17,15 +17,18 @@ _WORDS: tuple[tuple[str, Kind], ...] = (
     (r"starting up|shutting down|in recovery mode|not (yet )?accepting|consistent recovery state", "not_accepting"),
     (r"too many clients|remaining connection slots|too many connections", "slots_exhausted"),
     (r"authentication|pg_hba\.conf|no password supplied|role .* (does not exist|is not permitted)", "authentication"),
+    (r"permission denied for database", "authentication"),
     (r"timeout expired|timed out", "connect_timeout"),
-    (r"refused|No such file or directory|could not translate host name|unreachable|No route", "refused"),
+    (r"FATAL:", "lost"),  # it is there, whatever file it does not find
+    (r"could not translate host name|failed to resolve host", "refused"),
+    (r"refused|No such file or directory|unreachable|No route", "refused"),
 )
 _STATES: dict[str, Kind] = {"57P03": "not_accepting", "53300": "slots_exhausted"}
 ADVICE: dict[str, str] = {
     "refused": "nothing listens there: start the server, or mend host and port",
     "connect_timeout": "the host or the server hangs, or a firewall drops packets: log in on the host and look",
     "query_timeout": "it let us in and then hung: look at its disk, its memory and its log on the host",
-    "authentication": "mend the password, or pg_hba.conf",
+    "authentication": "mend the password, pg_hba.conf, or the right to CONNECT to the database",
     "not_accepting": "it starts, stops or recovers: wait, and follow its log",
     "slots_exhausted": "end idle sessions from one of the reserved slots; a pooler keeps this from coming back",
     "lost": "it was there and went: look into its log",
@@ -43,3 +46,8 @@ def kind(error: BaseException, complaint: str = "") -> Kind:
         return "connect_timeout"
     told = (found for text in (str(error), complaint) for words, found in _WORDS if re.search(words, text))
     return next(told, "lost")
+
+
+def gist(words: str) -> str:
+    """Return the first line of an error: what it is. Further ones guess at it, or tell of other addresses and tries."""
+    return next((line.strip() for line in words.splitlines() if line.strip()), "it does not answer")

@@ -15,7 +15,7 @@ from ..errors import UsageError, suggestion
 from .baseline import known, read
 from .changes import compare
 from .ignoring import ignoring
-from .registry import Check, Finding, Limits, check_of
+from .registry import DATABASES, Check, Finding, Limits, check_of
 from .report import Explained, Listed, Report
 
 if TYPE_CHECKING:
@@ -64,6 +64,18 @@ def check(
     return report
 
 
+def look(ctx: Context, profile: str = "standard") -> Report:
+    """Check as what runs by itself does: now and then also what statements have cost is kept, for who asks later."""
+    report = check(ctx, profile=profile)
+    if profile != "quick" and not report.trouble:
+        from .queries import note
+
+        with _past(ctx) as history:
+            if history:
+                note(ctx, history)
+    return report
+
+
 def judge(
     ctx: Context,
     only: str = "",
@@ -106,6 +118,8 @@ def grant(ctx: Context, role: str = "", *, apply: bool = False) -> Answer:
 
     if apply:
         ctx.ours()
+    if not ctx.only_looked_at:
+        ctx.running()
     missing = plan(ctx, role or ctx.config.health.role or "monitoring")
     return ctx.apply(missing) if apply else Granted(missing)
 
@@ -243,12 +257,15 @@ def _of_the_past(ctx: Context, ask: Callable[[], T], default: T) -> T:
 def _found(
     ctx: Context, checks: list[Check], history: History | None, now: float, day: str, grades: Mapping[str, Grade]
 ) -> tuple[list[Finding], dict[Place, Any]]:
-    from .running import Look
+    from .running import GRACE, Look
 
     earlier: dict[Place, tuple[float, dict[str, Any]]] = {}
     if history:
         earlier = _of_the_past(ctx, lambda: history.earlier(now, ctx.config.health.window), earlier)
-    look = Look(ctx, checks, ctx.config.health.timeout, now=now, earlier=earlier)
+    seconds, left = ctx.config.health.timeout, ctx.remaining()
+    if left is not None:  # what hangs is to be named before `--timeout` ends the task
+        seconds = min(seconds, max(left - 2 * GRACE, left / 3))
+    look = Look(ctx, checks, seconds, now=now, earlier=earlier)
     ignored = ignoring(look.findings(), ctx.config.health.ignore, date.today())  # noqa: DTZ011  (the operator's day)
     found = list(known(ignored, day, grades))
     if history:
@@ -266,7 +283,8 @@ def _chosen(ctx: Context, checks: list[Check], only: str, profile: str) -> list[
     areas = {check.area for check in checks}
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     named = [*ctx.config.health.disabled, *ctx.config.health.limits, *(one.check for one in ctx.config.health.ignore)]
-    for name, words in [*((name, known | areas) for name in wanted), *((name, known) for name in named)]:
+    known_too = known | {DATABASES.id}
+    for name, words in [*((name, known | areas) for name in wanted), *((name, known_too) for name in named)]:
         if name not in words:
             raise UsageError(f"no check `{name}`", fix=suggestion(name, words))
     if wanted:
@@ -288,10 +306,14 @@ def explain(ctx: Context, name: str) -> Explained:
 
     Raises UsageError for an unknown one.
     """
-    checks = {check.id: check for check in every(ctx)}
+    checks = {check.id: check for check in (*every(ctx), DATABASES)}
     if FINGERPRINT.fullmatch(name) and name not in checks:
         return _found_before(ctx, name, checks)
     if name not in checks:
+        there = sorted(check.id for check in checks.values() if check.area == name)
+        if there:
+            why, fix = f"its checks: {', '.join(there)}", f"inv health.explain {there[0]}"
+            raise UsageError(f"`{name}` is an area", why=why, fix=fix)
         raise UsageError(f"no check `{name}`", fix=suggestion(name, checks))
     return Explained(checks[name], _limits(ctx, checks[name]))
 
@@ -340,7 +362,7 @@ def serve(ctx: Context, port: int = 9187, interval: float = 15, host: str = "127
 
     if not interval >= 1:
         raise UsageError(f"`--interval {interval:g}` is less than a second", fix="--interval 15")
-    return serve(ctx, Prober(ctx, lambda profile: check(ctx, profile=profile), interval), every(ctx), host, port)
+    return serve(ctx, Prober(ctx, lambda profile: look(ctx, profile), interval), every(ctx), host, port)
 
 
 def advise(ctx: Context) -> Answer:
@@ -376,6 +398,7 @@ __all__ = [
     "explain",
     "judge",
     "list_checks",
+    "look",
     "look_back",
     "of_orchestrator",
     "rebase",

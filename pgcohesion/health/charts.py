@@ -111,7 +111,7 @@ def chart(curve: Curve) -> Chart:
 def _words(curve: Curve) -> str:
     values = curve.values
     low, middle, high = (curve.shown(value) for value in (min(values), median(values), max(values)))
-    return f"now {curve.shown(values[-1])}; lowest {low}, median {middle}, highest {high}"
+    return f"last {curve.shown(values[-1])}; lowest {low}, median {middle}, highest {high}"
 
 
 def _limits(curve: Curve) -> list[tuple[str, float]]:

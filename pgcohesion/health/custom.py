@@ -30,7 +30,8 @@ from msgspec.structs import replace
 from ..config.model import CustomCheck
 from ..errors import ConfigError
 from ..view import Grade
-from .registry import Check, Finding, Limits, _checks
+from . import registry
+from .registry import Check, Finding, Limits
 
 if TYPE_CHECKING:
     from ..context import Context
@@ -41,7 +42,7 @@ AREA = "custom"
 
 def load(ctx: Context) -> list[Check]:
     """Return the checks of repo and environment. Raises ConfigError for one that is wrong, or named as ours."""
-    ours = set(_checks)
+    ours = {check.id for check in registry.load()}
     found: dict[str, Check] = {}
     for place, check in _all(ctx):
         if check.id in ours or check.id in found:
@@ -75,23 +76,22 @@ def _tables(file: Path, place: str) -> Iterator[tuple[str, CustomCheck]]:
 
 
 def _python(file: Path, place: str) -> list[Check]:
-    """Import a file and return the checks that it has registered; they leave our registry again."""
-    before = set(_checks)
+    """Import a file and return the checks that it registers."""
     spec = spec_from_file_location(f"pgcohesion_checks_{file.stem}", file)
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
+    found: dict[str, Check] = {}
+    apart = registry.into.set(found)
     try:
         spec.loader.exec_module(module)
-        made = [_checks[name] for name in _checks if name not in before]
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
         raise ConfigError(f"`{place}` could not be imported", why=why, fix=f"python {place}") from error
     finally:
-        for name in set(_checks) - before:
-            del _checks[name]
-    return [replace(check, external=True, area=AREA) for check in made]
+        registry.into.reset(apart)
+    return [replace(check, external=True, area=AREA) for check in found.values()]
 
 
 def check_in(name: str, table: CustomCheck, place: str) -> Check:

@@ -35,7 +35,7 @@ BAD = (Grade.WARN, Grade.FAIL)
 HOUR = 3600.0
 SHOWN_BACK = 7 * DAY
 MOST_CHARTS = 12
-FIRST = ("connections", "wraparound", "disk", "transactions", "replication_lag", "wal_size", "availability")
+FIRST = ("connections", "wraparound", "disk_space", "long_transactions", "replication_lag", "wal_size", "availability")
 """Checks whose curves people look for."""
 BOX = {
     "width": charts.WIDTH,

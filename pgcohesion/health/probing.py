@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..connections.availability import ADVICE
 from ..errors import CohesionError
 from ..view import Grade
 from .facts import Facts, read
@@ -26,7 +25,6 @@ LATE = 3
 """How many intervals without an answer make what is known too old."""
 REST = 0.1
 """The least pause between two runs."""
-SILENT = (*ADVICE, "unreachable")
 Check = Callable[[str], Report]
 
 
@@ -106,7 +104,7 @@ class Prober:
             report = self._failed(error)
         now, key = time.monotonic(), (profile, report.trouble.kind if report.trouble else "ok")
         self.state = State(
-            merged(self._full, report),
+            self._whole(report),
             facts,
             now,
             before.answered if report.trouble else report.at,
@@ -114,6 +112,11 @@ class Prober:
             {**before.runs, key: before.runs.get(key, 0) + 1},
         )
         self._tell(before.report, report)
+
+    def _whole(self, report: Report) -> Report:
+        """Return *report* and what the last full run found besides."""
+        full = self._full or report
+        return replace(report, results=report.over(full.results), changes=full.changes)
 
     def _tell(self, before: Report | None, report: Report) -> None:
         if bool(report.trouble) != bool(before and before.trouble):
@@ -130,13 +133,3 @@ class Prober:
         text = f"unreachable: {words}"
         finding = Finding(Grade.FAIL, text, fix, self.ctx.watched_name, check="availability", kind="unreachable")
         return Report((finding,), 0.0, self.ctx.env, time.time())
-
-
-def merged(full: Report | None, latest: Report) -> Report:
-    """Return *latest* and what the last full run found besides; nothing that a host said which is silent now."""
-    if full is None or full is latest or latest.trouble:
-        return latest
-    ran = {one.check for one in latest.results}
-    down = {one.host for one in latest.results if one.check == "availability" and one.kind in SILENT}
-    kept = (one for one in full.results if one.check not in ran and one.host not in down)
-    return replace(latest, results=(*latest.results, *kept), changes=full.changes)

@@ -47,10 +47,20 @@ class Report(Answer, frozen=True):
         return UNREACHABLE if self.trouble and self.fail_on != "never" else None
 
     @property
+    def down(self) -> dict[str, Finding]:
+        """Why servers could not be asked, by their hosts; the primary has no name here."""
+        silent = (*ADVICE, "unreachable")
+        return {one.host: one for one in self.results if one.check == "availability" and one.kind in silent}
+
+    @property
     def trouble(self) -> Finding | None:
         """Why the primary could not be asked, if it could not."""
-        of = (one for one in self.results if one.check == "availability" and not one.host)
-        return next((one for one in of if one.kind in ADVICE or one.kind == "unreachable"), None)
+        return self.down.get("")
+
+    def over(self, before: Iterable[Finding]) -> tuple[Finding, ...]:
+        """Return the findings, and those of *before* of other checks; none of a host that does not answer any more."""
+        ran, down = {one.check for one in self.results}, self.down
+        return (*self.results, *(one for one in before if one.check not in ran and one.host not in down))
 
     def demand(self, what: str) -> None:
         """Raise Unreachable, saying *what* could not be done, when the primary could not be asked."""

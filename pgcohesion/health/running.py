@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from msgspec.structs import replace
-from psycopg.sql import Identifier
 
 from ..connections import translate
-from ..connections.availability import ADVICE
-from ..errors import CohesionError, ConfigError, DeadlineExceeded, ServerDown, Unreachable
+from ..connections.availability import gist
+from ..errors import CohesionError, ConfigError, DeadlineExceeded
 from ..server.packaged import log_file
 from ..view import Grade
+from . import door
 from .agreeing import agreed
-from .altering import WRITTEN, undoable
+from .altering import undoable
 from .asking import EXTENSIONS, PATH, Answer, ask
 from .checks.availability import availability, databases
 from .registry import LOG, ROLE, Check, Finding, Limits, findings
@@ -38,15 +38,7 @@ if TYPE_CHECKING:
 GRACE = 0.5  # seconds between the end of what we ask and the end of the run: what is bounded has then said so
 CREW = 4  # databases of one server that are asked at once
 DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
-NOT_ALLOWED, NO_DATABASE, NOT_ACCEPTING = "42501", "3D000", "55000"
-NO_ROLE = "22023"  # of SET ROLE
-SERVER = f"""SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only,
-    quote_ident(current_user) AS role,
-    (SELECT json_object_agg(datname, CASE WHEN NOT datallowconn THEN 'closed'
-                                          WHEN NOT has_database_privilege(datname, 'CONNECT') THEN 'denied'
-                                          WHEN datconnlimit = -2 THEN 'broken' ELSE 'open' END ORDER BY datname)
-       FROM pg_database WHERE NOT datistemplate) AS databases,
-    {WRITTEN}"""  # noqa: S608  (constants)
+NOT_ALLOWED = "42501"
 Earlier = Mapping["Place", tuple[float, Mapping[str, Any]]]
 Job = Callable[[], Iterable[Finding]]
 Fallback = Callable[[CohesionError], Iterable[Finding]]
@@ -75,7 +67,7 @@ class Look:
         self._numbers = counter()  # servers' threads start others, too
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what is found, as it comes. Raises ConfigError where there is no server to ask yet."""
+        """Yield what is found, as it comes. Raises ConfigError where there is no primary to ask yet."""
         with ExitStack() as bounds:
             yield from self._found(bounds)
 
@@ -139,7 +131,7 @@ class Look:
                     yield from fallback(late)
                 return
             fallback = self._open.pop(number)
-            if isinstance(result, CohesionError) and not isinstance(result, ConfigError):
+            if isinstance(result, CohesionError):
                 yield from fallback(result)
             elif isinstance(result, BaseException):
                 raise result
@@ -167,37 +159,35 @@ class Look:
         try:
             connection = db.connection(main)
         except CohesionError as error:
-            if not missing(error):
+            if not door.missing(error):
                 raise
             main, connection = "postgres", db.connection("postgres")
         self._let_in.add(host)
         cluster = [one for one in self.checks if one.scope == "cluster" and one.query]
         cluster = [one for one in cluster if self._several or not one.across]
         inside = [one for one in self.checks if one.scope == "database" and (one.everywhere or not host)]
-        answers = self._asked(connection, [SERVER, *self._guards(connection, [*cluster, *inside])])
+        asked = [door.question(ctx, connection), *self._guards(connection, [*cluster, *inside])]
+        answers = self._asked(connection, asked)
         server = answers[0]
         if isinstance(server, psycopg.Error):
             raise translate(server, "the health checks could not be run")
         self._written[host], self._roles[host] = server[0].written or {}, server[0].role
-        yield from self._availability(ctx, host, server[0], time.monotonic() - started)
+        yield from self._availability(ctx, host, db.default, server[0], time.monotonic() - started)
         if inside or (databases in self.checks and not host):
             yield from self._databases(ctx, main, server[0].databases or {}, inside, host)
         yield from self._judged(connection, cluster, "", host, answers[1:])
         yield from self._judged(connection, inside, main, host, answers[1:])
 
-    def _availability(self, ctx: Context, host: str, server: Any, seconds: float) -> Iterator[Finding]:
+    def _availability(self, ctx: Context, host: str, main: str, server: Any, seconds: float) -> Iterator[Finding]:
         if availability in self.checks:
-            unknown = "" if ctx.only_looked_at else "primary"  # who looks at a standby by its URL knows what it is
-            role = ctx.config.hosts[ctx.host].role if ctx.host in ctx.config.hosts else unknown
-            row = SimpleNamespace(
-                host=ctx.watched_name, kind="", words="", fix="", seconds=seconds, role=role, standby=server.standby,
-                read_only=server.read_only,
-            )  # fmt: skip
+            row = door.answered(ctx, server, main, seconds)
             yield from findings(availability, [row], self._limits(availability), "", host)
 
     def _no_server(self, ctx: Context, host: str) -> Fallback:
         def unavailable(error: CohesionError) -> Iterator[Finding]:
-            row = trouble(error, ctx, self.seconds, let_in=host in self._let_in)
+            if isinstance(error, ConfigError) and not host:
+                raise error
+            row = door.trouble(error, ctx, self.seconds, let_in=host in self._let_in)
             yield from findings(availability, [row], self._limits(availability), "", host)
 
         return unavailable
@@ -208,14 +198,15 @@ class Look:
         self, ctx: Context, main: str, present: Mapping[str, str], checks: Sequence[Check], host: str
     ) -> Iterator[Finding]:
         wanted = [name for name in ctx.config.health.databases or present if name != main]
-        entered = [main, *(name for name in wanted if present.get(name) == "open")]
+        entered = [main, *(name for name in wanted if present.get(name) in ("open", "limited"))]
         if databases in self.checks:
-            yield from self._told([_database(ctx, name) for name in entered], "", host)
-        for name in ctx.config.databases if not host else ():
-            if present.get(name, "missing") in ("missing", "closed"):
-                yield from self._told([_database(ctx, name, present.get(name, "missing"))], "", host)
+            yield from self._told([door.database(ctx, name) for name in entered], "", host)
+        for name, declared in () if host else ctx.config.databases.items():
+            state = present.get(name, "missing")
+            if state in ("missing", "closed") or (state == "limited" and declared.connection_limit):
+                yield from self._told([door.database(ctx, name, state)], "", host)
         for name in (name for name in wanted if present.get(name) == "denied"):
-            yield from self._told([_database(ctx, name, "denied")], name, host)
+            yield from self._told([door.database(ctx, name, "denied")], name, host)
         for part in range(min(CREW, len(entered) - 1)):
             names = entered[1 + part :: CREW]
             job = lambda names=names: self._each(ctx, names, checks, host)  # noqa: E731
@@ -236,15 +227,15 @@ class Look:
                 guards = self._asked(connection, self._guards(connection, checks))
                 yield from self._judged(connection, checks, name, host, guards)
         except CohesionError as error:
-            if name not in ctx.config.databases and missing(error):
+            if name not in ctx.config.databases and door.missing(error):
                 return  # it was dropped since we asked for the list
-            row = _database(ctx, name, "refused", error.why or error.what, error.fix)
+            row = door.database(ctx, name, "refused", error.why or error.what, error.fix)
             yield from self._told([row], name, host)
 
     def _no_databases(self, ctx: Context, names: Sequence[str], host: str) -> Fallback:
         def unasked(error: CohesionError) -> Iterator[Finding]:
             for name in names:
-                yield from self._told([_database(ctx, name, "unasked", error.what)], name, host)
+                yield from self._told([door.database(ctx, name, "unasked", error.what)], name, host)
 
         return unasked
 
@@ -301,7 +292,7 @@ class Look:
             if answer.sqlstate in DAMAGED:
                 return [_of(check, damaged(words), database, host)]
             if answer.sqlstate == NOT_ALLOWED:
-                return [_of(check, Finding(Grade.SKIPPED, f"needs a GRANT: {words}"), database, host)]
+                return [_of(check, Finding(Grade.SKIPPED, f"needs {_right(words)}"), database, host)]
             return [_of(check, Finding(Grade.UNKNOWN, words), database, host)]
         rows: list[Any] = answer
         if check.across:
@@ -325,16 +316,16 @@ class Look:
             self._start(job, _unknown(checks, host), host)
 
     def _source(self, ctx: Context, source: str, checks: Sequence[Check], host: str) -> Iterator[Finding]:
-        facts = import_module(f"{__package__}.sources.{source}").read(ctx)
+        try:
+            facts = import_module(f"{__package__}.sources.{source}").read(ctx)
+        except CohesionError:
+            raise
+        except Exception as error:  # what one source did not expect must not lose what the others found
+            why = f"{type(error).__name__}: {error}"
+            raise CohesionError(f"{source} could not be read", why=why) from error
         if facts is not None:
             for check in checks:
                 yield from findings(check, facts, self._limits(check), "", host)
-
-
-def _database(ctx: Context, name: str, kind: str = "", words: str = "", fix: str = "") -> SimpleNamespace:
-    """Return what is known of a database, as facts of the check ``databases``."""
-    ident, declared = Identifier(name).as_string(), name in ctx.config.databases
-    return SimpleNamespace(name=name, ident=ident, kind=kind, words=words, fix=fix, declared=declared, env=ctx.env)
 
 
 def with_host(rows: Iterable[Any], host: str) -> list[Any]:
@@ -344,7 +335,7 @@ def with_host(rows: Iterable[Any], host: str) -> list[Any]:
 
 def _unknown(checks: Sequence[Check], host: str) -> Fallback:
     def unknown(error: CohesionError) -> Iterator[Finding]:
-        words = " ".join((f"{error.what}: {error.why}" if error.why else error.what).split())
+        words = f"{error.what}: {gist(error.why)}" if error.why else error.what
         for check in checks:
             yield _of(check, Finding(Grade.UNKNOWN, words, error.fix), "", host)
 
@@ -370,8 +361,24 @@ def _of(check: Check, finding: Finding, database: str, host: str) -> Finding:
     return replace(finding, check=check.id, database=database, host=host)
 
 
+def _right(words: str) -> str:
+    """Return what a role lacks that is told *words*."""
+    if words.startswith("permission denied to examine"):  # a setting
+        return f"pg_read_all_settings: GRANT pg_read_all_settings TO {ROLE};"
+    return f"a GRANT: {words}"
+
+
 def damaged(words: str) -> Finding:
     """Return what a server says that stumbles over damaged data."""
+    page = re.search(r'relation "?((?:base|global|pg_tblspc/(\d+)/[^/]+)/(?:\d+/)?(\d+))', words)
+    if page is not None:
+        fix = (
+            "-- keep a copy of the data folder first. What it is:\n"
+            "SELECT oid::regclass, relkind FROM pg_class\n"
+            f" WHERE oid = pg_filenode_relation({page[2] or 0}, {page[3]});\n"
+            "-- an index (i): REINDEX INDEX CONCURRENTLY; a table: restore a backup beside it, and compare"
+        )
+        return Finding(Grade.FAIL, words, fix, page[1])
     about = re.search(r'(index|table|relation) "(.+?)"(?:$|\s|;)', words)
     if about is None or about[1] != "index":
         fix = "-- keep a copy of the data folder first; then restore a backup beside it: inv backup.list"
@@ -383,34 +390,3 @@ def damaged(words: str) -> Finding:
         f"  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = {literal} AND c.relkind = 'i' \\gexec"
     )
     return Finding(Grade.FAIL, words, fix, about[2])
-
-
-def missing(error: CohesionError) -> bool:
-    """Say whether it is the database that is not there, or takes no connections, not its server."""
-    return getattr(error.__cause__, "sqlstate", None) in (NO_DATABASE, NOT_ACCEPTING) or (
-        "does not exist" in error.why and "database" in error.why
-    )
-
-
-def trouble(error: CohesionError, ctx: Context, seconds: float, *, let_in: bool = True) -> SimpleNamespace:
-    """Return what kept us from asking a server, as facts of the check ``availability``.
-
-    *let_in*: it had taken us in before *seconds* were over.
-    """
-    of, fix, words = "lost", error.fix, error.why or error.what
-    if isinstance(error, ServerDown):
-        of = "refused"
-    elif isinstance(error, Unreachable):
-        of = error.kind or "unreachable"
-        fix = ADVICE.get(of, fix)
-    elif isinstance(error, DeadlineExceeded):
-        of = "query_timeout" if let_in else "connect_timeout"
-        fix, words = ADVICE[of], f"{'let us in and' if let_in else 'it'} did not answer within {seconds:g} s"
-    elif isinstance(error, ConfigError):
-        of, words = "unreachable", error.what
-    elif ctx.config.health.role and getattr(error.__cause__, "sqlstate", None) == NO_ROLE:
-        of, fix = "authentication", f"inv health.grant --role {ctx.config.health.role} --apply --env={ctx.env}"
-    return SimpleNamespace(
-        host=ctx.watched_name, kind=of, words=words, fix=fix, seconds=0.0, role="", standby=False,
-        read_only=False,
-    )  # fmt: skip

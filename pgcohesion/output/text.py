@@ -28,6 +28,7 @@ _COLOURS = {
 
 
 WHY = "why:  "  # the detail that is prose
+BELOW = 4  # how far columns are indented that did not fit
 _CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if chr(number) != "\t"} | {
     10: "\\n"
 }
@@ -80,7 +81,8 @@ def line(item: Line, paint: Painter, width: int = 0) -> Iterator[str]:
     heads: list[tuple[str, str]] = [(item.mark, item.mark)] if item.mark else []
     heads += [(f"{item.grade:<7}", item.grade)] if item.grade else []
     plain = "".join(f"{word} " for word, _ in heads)
-    first, *rest = _fold(plain + clean(item.text), width if heads or item.prose else 0, 8 if item.grade else 2)
+    hang = len(plain) if item.grade else 2 * len(heads)
+    first, *rest = _fold(plain + clean(item.text), width if heads or item.prose else 0, hang)
     yield "".join(f"{paint(word, style)} " for word, style in heads) + first[len(plain) :]
     yield from rest
     for detail in item.details:
@@ -88,21 +90,29 @@ def line(item: Line, paint: Painter, width: int = 0) -> Iterator[str]:
 
 
 def table(item: Table, paint: Painter, width: int = 0) -> Iterator[str]:
-    """Yield a header and rows in columns as wide as their widest cell; the last column is not padded."""
+    """Yield a header and rows in columns as wide as their widest cell; the last column is not padded.
+
+    Where a terminal is too narrow, prose in the last column is folded; or else what does not fit stands below.
+    """
     rows = [[clean(str(cell)) for cell in row] for row in item.rows]
-    widths = [max(len(row[n]) for row in [list(item.header), *rows]) for n in range(len(item.header))]
-    yield paint(_row(item.header, widths), "bold")
-    for cells, raw in zip(rows, item.rows, strict=True):
-        padded = [f"{text:<{width}}" for text, width in zip(cells, widths, strict=True)]
+    widths = [max(map(len, column)) for column in zip(item.header, *rows, strict=True)]
+    starts = [sum(widths[:n]) + 2 * n for n in range(len(widths))]
+    fitting, last = len(widths), starts[-1]
+    if width and last + (min(LEAST, widths[-1]) if item.prose else widths[-1]) > width:
+        fitting = max(1, sum(start + size <= width for start, size in zip(starts, widths, strict=True)))
+        last -= starts[fitting] - BELOW if fitting < len(widths) else 0
+    for cells, raw in [(item.header, item.header), *zip(rows, item.rows, strict=True)]:
+        padded = [f"{text:<{size}}" for text, size in zip(cells, widths, strict=True)]
         styled = [paint(t, v) if isinstance(v, Grade) else t for t, v in zip(padded, raw, strict=True)]
-        before = sum(widths[:-1]) + 2 * (len(widths) - 1)
-        first, *rest = _fold(cells[-1], width - before if item.prose and width >= before + LEAST else 0, 0) or [""]
-        yield "  ".join([*styled[:-1], first if rest else styled[-1]]).rstrip()
-        yield from (" " * before + one for one in rest)
-
-
-def _row(cells: tuple[str, ...], widths: list[int]) -> str:
-    return "  ".join(f"{text:<{width}}" for text, width in zip(cells, widths, strict=True)).rstrip()
+        more: list[str] = []
+        if item.prose and width:
+            styled[-1], *more = _fold(cells[-1], width - last, 0)
+        lines = [
+            "  ".join(styled[:fitting]),
+            " " * BELOW + "  ".join(styled[fitting:]),
+            *(" " * last + m for m in more),
+        ]
+        yield from (paint(line.rstrip(), "bold" if raw is item.header else "") for line in lines if line.strip())
 
 
 def error(problem: CohesionError, paint: Painter, width: int = 0) -> Iterator[str]:

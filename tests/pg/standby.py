@@ -65,13 +65,18 @@ class Standby:
 
 
 @contextmanager
-def following() -> Iterator[Standby]:
-    """Make a project of its own, its server, and a standby that follows it."""
+def following(*settings: str) -> Iterator[Standby]:
+    """Make a project of its own, its server (with *settings*, ``name = value``), and a standby that follows it."""
     with project() as made:
         path = made.root / "environments" / "test.toml"
         path.write_text(path.read_text() + '\n[[hba]]\ntype = "local"\ndatabase = "replication"\n')
         with closing(open_context("test", root=made.root)) as ctx:
             setup(ctx)
+            for setting in settings:
+                ctx.db.execute(f"ALTER SYSTEM SET {setting}")
+            if settings:
+                ctx.db.forget()
+                ctx.server.restart()
             running = Standby(ctx)
             try:
                 yield running

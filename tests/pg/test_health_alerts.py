@@ -23,6 +23,7 @@ import pytest
 
 from pgcohesion import health
 from pgcohesion.context import Context, Options
+from pgcohesion.errors import ConfigError
 from pgcohesion.health import alerts
 from pgcohesion.health.history import of as history_of
 from pgcohesion.opening import open_context
@@ -213,6 +214,16 @@ def test_what_waits_for_a_route_that_is_no_more_is_no_finding(
         assert str(finding.grade) == "ok"
 
 
+def test_a_history_that_is_none_loses_no_run(shared: Project, hook: Receiver) -> None:
+    with alerting(shared, WEBHOOK) as ctx:
+        ctx.state.mkdir(parents=True, exist_ok=True)
+        (ctx.state / "health.sqlite").write_bytes(b"no database at all" * 1000)
+        report = health.check(ctx, "undelivered_alerts,version")
+        grades = {one.check: str(one.grade) for one in report.results}
+        assert grades == {"version": "ok", "undelivered_alerts": "unknown"}
+        assert "not a database" in next(one.text for one in report.results if one.check == "undelivered_alerts")
+
+
 def test_two_runs_at_once_tell_it_once(shared: Project, hook: Receiver, sick: psycopg.Connection[Any]) -> None:
     with alerting(shared, WEBHOOK) as ctx:
         alerts.run(ctx)
@@ -296,6 +307,13 @@ only = ["locks"]
         alerts.run(ctx)
         (line,) = (tmp_path / "got").read_text().splitlines()
         assert [event["kind"] for event in json.loads(line)["events"]] == ["worse"]
+
+
+def test_a_route_for_a_check_that_does_not_exist_is_refused(shared: Project) -> None:
+    routes = '[health.alerts.routes.program]\ncommand = ["true"]\nonly = ["lokcs"]\n'
+    with alerting(shared, routes) as ctx, pytest.raises(ConfigError, match="no check `lokcs`") as refused:
+        alerts.run(ctx)
+    assert "did you mean `locks`?" in refused.value.fix
 
 
 def test_muted_nobody_is_told_until_it_ends(shared: Project, hook: Receiver, sick: psycopg.Connection[Any]) -> None:

@@ -87,6 +87,12 @@ class Engines:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def archiving(self, mode: str) -> None:
+        """Switch archiving on or off."""
+        self.ctx.db.execute(f"ALTER SYSTEM SET archive_mode = {mode}")
+        self.ctx.db.forget()
+        self.ctx.server.restart()
+
     def archive(self, command: str) -> None:
         """Archive with another command from now on, beginning with the WAL of now."""
         self.ctx.db.execute(f"ALTER SYSTEM SET archive_command = '{command}'")
@@ -124,8 +130,30 @@ def test_a_certificate_that_ends(engines: Engines, monkeypatch: pytest.MonkeyPat
     (served,) = (one for one in results if one.check != "availability")
     assert (served.check, served.grade, served.object) == ("served_certificate", Grade.FAIL, address)
     assert "ends in 5 d" in served.text
+    engines.ctx.db.execute("SELECT pg_sleep(1)")  # a file's time is told in whole seconds
     subprocess.run(openssl.replace("-days 5", "-days 400").split(), cwd=data, check=True, capture_output=True)
-    assert found(engines.project, "certificate") == []
+    assert found(engines.project, "certificate") == [("certificate", Grade.WARN, "server.crt")]  # not in use yet
+    engines.ctx.db.execute("SELECT pg_reload_conf()")
+    wait_for(lambda: found(engines.project, "certificate") == [])
+
+
+def test_a_key_that_others_may_read_and_one_of_another_certificate(engines: Engines) -> None:
+    data = Path(engines.ctx.server.data_folder())
+    assert found(engines.project, "private_key") == []
+    (data / "server.key").chmod(0o640)
+    with looking(engines.project) as look:
+        (finding,) = look("private_key")
+    assert (finding.grade, finding.object) == (Grade.FAIL, "server.key")
+    subprocess.run(finding.fix, shell=True, check=True)
+    assert found(engines.project, "private_key") == []
+    subprocess.run(finding.undo, shell=True, check=True)
+    assert found(engines.project, "private_key") == [("private_key", Grade.FAIL, "server.key")]
+    (data / "server.key").chmod(0o600)
+    other = "openssl genpkey -algorithm RSA -out server.key"
+    kept = (data / "server.key").read_bytes()
+    subprocess.run(other.split(), cwd=data, check=True, capture_output=True)
+    assert found(engines.project, "private_key") == [("private_key", Grade.FAIL, "server.key")]
+    (data / "server.key").write_bytes(kept)
 
 
 def test_pgbackrest_is_asked_as_archive_command_calls_it(engines: Engines) -> None:
@@ -197,6 +225,9 @@ def test_what_is_declared_of_pgbackrest_is_held(engines: Engines, tmp_path: Path
     proof.touch()
     sets = declared("pgbackrest", engines.rest, engines.user, keep=1, verified=str(proof))
     assert found(engines.project, "backups", *sets) == []
+    engines.archiving("off")
+    assert ("backup_engine", Grade.FAIL, "pgbackrest main") in found(engines.project, "backups", *sets)
+    engines.archiving("on")
     sets = declared("pgbackrest", engines.rest, engines.user, stanza="other")
     assert found(engines.project, "backups", *sets) == [("backup_engine", Grade.FAIL, "pgbackrest other")]
     sets = declared("pgbackrest", ["/no/such/pgbackrest"], engines.user)
@@ -281,6 +312,8 @@ def test_whatever_lies_in_a_folder(shared: Project) -> None:
         path.write_bytes(b"x" * size)
         os.utime(path, (now - day * 86400, now - day * 86400))
     assert found(shared, "backups", *sets) == []
+    beside = found(shared, "backup_disk", *sets, "protected=true")
+    assert beside == [("backup_disk", Grade.WARN, str(folder))]
     newest = folder / "0.dump"
     newest.mkdir()  # a dump in directory format is one, too
     (newest / "toc.dat").write_bytes(b"x" * 300)

@@ -16,6 +16,7 @@ import pytest
 from psycopg.sql import SQL, Literal
 
 from pgcohesion import health
+from pgcohesion.config.model import Ignore
 from pgcohesion.connections.availability import ADVICE, kind
 from pgcohesion.context import Context, Options
 from pgcohesion.health.asking import ask
@@ -273,6 +274,14 @@ def test_what_a_monitoring_role_may_not_see_is_skipped_not_failed(ctx: Context, 
         ctx.db.execute("DROP ROLE watcher")
 
 
+def test_what_an_ordinary_role_lacks_is_a_line_to_paste(shared: Project) -> None:
+    with opened(shared, "health.role=chanuka_app") as context:
+        results = health.check(context, remember=False).results
+    skipped = [one for one in results if one.grade is Grade.SKIPPED]
+    assert {"checksums_off", "statement_statistics", "wal_size"} <= {one.check for one in skipped}
+    assert [one.text for one in skipped if " TO chanuka_app;" not in one.text and "superuser" not in one.text] == []
+
+
 def test_a_role_that_is_not_there_is_named_with_what_makes_it(shared: Project) -> None:
     with opened(shared, "health.role=nobody_here") as context:
         (trouble,) = bad(context, "availability")
@@ -310,6 +319,89 @@ def test_a_declared_database_that_is_missing_or_takes_no_connections(ctx: Contex
             assert databases(context)
         finally:
             ctx.db.execute('DROP DATABASE "the archive"', database="postgres")
+
+
+def test_the_applications_database_may_be_closed_or_left_to_superusers(ctx: Context, shared: Project) -> None:
+    for closing_, words in (("ALLOW_CONNECTIONS false", "no connections"), ("CONNECTION LIMIT 0", "superusers")):
+        ctx.db.execute('CREATE DATABASE "o dd"', database="postgres")
+        try:
+            ctx.db.execute(f'ALTER DATABASE "o dd" {closing_}', database="postgres")
+            with opened(shared, "databases.o dd.owner=chanuka_owner", "application.database=o dd") as context:
+                (finding,) = databases(context)
+                assert (finding.grade, finding.object) == (Grade.FAIL, "o dd")
+                assert words in finding.text
+                ctx.db.execute(finding.fix)
+                assert databases(context) == []
+                ctx.db.execute(finding.undo)
+                assert databases(context)
+        finally:
+            ctx.db.execute('DROP DATABASE "o dd" WITH (FORCE)', database="postgres")
+
+
+TOLD = "SET default_transaction_read_only = {}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "fault", "after"),
+    [
+        ("read_only", "", f"ALTER DATABASE chanuka {TOLD.format('on')}", ""),
+        ("read_only", "", f"ALTER ROLE chanuka_app {TOLD.format('yes')}", ""),
+        ("read_only", "", f"ALTER ROLE ALL {TOLD.format('true')}", ""),
+        ("read_only", f"ALTER ROLE ALL {TOLD.format('off')}", f"ALTER ROLE chanuka_app {TOLD.format('on')}", ""),
+        ("locked_out", "", "ALTER ROLE chanuka_app NOLOGIN", "ALTER ROLE chanuka_app LOGIN"),
+        ("locked_out", "", "ALTER ROLE chanuka_app CONNECTION LIMIT 0", "ALTER ROLE chanuka_app CONNECTION LIMIT -1"),
+        ("", f"ALTER ROLE chanuka_app {TOLD.format('off')}", f"ALTER DATABASE chanuka {TOLD.format('on')}", ""),
+        ("", "", f"ALTER ROLE postgres {TOLD.format('on')}", ""),
+        ("", "", "ALTER ROLE chanuka_readonly CONNECTION LIMIT 0", "ALTER ROLE chanuka_readonly CONNECTION LIMIT -1"),
+    ],
+)
+def test_the_application_must_get_in_and_may_write(
+    shared: Project, kind: str, before: str, fault: str, after: str
+) -> None:
+    def found() -> list[Finding]:
+        with opened(shared, "health.databases=chanuka") as context:
+            return bad(context, "availability")
+
+    with opened(shared) as context, session(context) as admin:
+        admin.autocommit = True
+        admin.execute("SET default_transaction_read_only = off")
+
+        def run(lines: str) -> None:
+            for line in lines.splitlines():
+                admin.execute(line.encode())
+
+        of = ("DATABASE chanuka", "ROLE chanuka_app", "ROLE ALL", "ROLE postgres")
+        settings = admin.execute("SELECT setconfig FROM pg_db_role_setting ORDER BY setdatabase, setrole").fetchall()
+        try:
+            run(before)
+            assert found() == []
+            run(fault)
+            assert [one.kind for one in found()] == [kind] * bool(kind)
+            for finding in found():
+                run(finding.fix)
+                assert found() == []
+                run(finding.undo)
+                assert [one.kind for one in found()] == [kind]
+        finally:
+            run(after)
+            for one in of:
+                run(f"ALTER {one} RESET default_transaction_read_only")
+        now = admin.execute("SELECT setconfig FROM pg_db_role_setting ORDER BY setdatabase, setrole").fetchall()
+        assert now == settings
+
+
+def test_what_is_said_of_databases_can_be_explained_and_ignored(shared: Project) -> None:
+    missing = "databases.the archive.owner=chanuka_owner"
+    with opened(shared, missing) as context:
+        (finding,) = [one for one in health.check(context, "no_primary_key").results if one.check == "databases"]
+        assert "missing" in health.explain(context, "databases").check.title
+        explained = health.explain(context, finding.fingerprint)
+        assert explained.seen
+        assert explained.seen[2].object == "the archive"
+    with opened(shared, missing) as context:
+        context.config.health.ignore.append(Ignore(check="databases", object="the archive", reason="a move"))
+        (finding,) = databases(context)
+        assert finding.grade is Grade.INFO
 
 
 def test_a_database_that_the_role_may_not_enter_is_skipped_with_the_grant(ctx: Context, shared: Project) -> None:
@@ -375,6 +467,8 @@ def test_kinds_of_servers_that_do_not_answer(fresh: Project) -> None:
         with stopped(fresh):
             assert trouble(context, 3).kind == "query_timeout"  # on a session that is open
             assert trouble(context, 3.5).kind == "connect_timeout"  # on a new one
+            done = fresh.json("health.check", "--env=test", "--timeout=4")
+            assert done["error"]["why"] == "connect_timeout"  # and not that the task was ended
         assert health.check(context).seconds < 2
         done = fresh.json("health.check", "--env=test")
         assert done["ok"]
@@ -409,9 +503,25 @@ def test_kinds_of_servers_that_do_not_answer(fresh: Project) -> None:
         ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", "slots_exhausted"),
         ('FATAL:  password authentication failed for user "x"', "authentication"),
         ('FATAL:  no pg_hba.conf entry for host "1.2.3.4"', "authentication"),
+        (
+            'FATAL:  permission denied for database "x"\nDETAIL:  User does not have CONNECT privilege.',
+            "authentication",
+        ),
         ("connection timeout expired", "connect_timeout"),
+        ("failed to resolve host 'nowhere': [Errno -2] Name or service not known", "refused"),
+        ('FATAL:  permission denied for database "x"', "authentication"),
         ("server closed the connection unexpectedly", "lost"),
+        ('FATAL:  could not access file "x": No such file or directory', "lost"),
     ],
 )
 def test_kinds_by_libpq_s_words(words: str, expected: str) -> None:
     assert kind(psycopg.OperationalError(words)) == expected
+
+
+def test_a_secret_that_has_no_value_loses_one_source_not_the_run(shared: Project) -> None:
+    sets = ("health.pooler.port=6432", "health.pooler.user=stats", "health.pooler.password.env=NOT_SET_ANYWHERE")
+    with opened(shared, *sets) as context:
+        report = health.check(context, "pooler,connections", remember=False)
+    assert {one.check for one in report.results} >= {"connections", "pooler_login"}
+    assert {one.grade for one in report.results if one.check.startswith("pooler_")} == {Grade.UNKNOWN}
+    assert "NOT_SET_ANYWHERE" in next(one.fix for one in report.results if one.check == "pooler_login")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,8 +20,10 @@ from psycopg.sql import SQL, Identifier
 from pgcohesion import health
 from pgcohesion.conninfo import export
 from pgcohesion.context import Context, Options
+from pgcohesion.errors import Unreachable
 from pgcohesion.health.registry import Finding
 from pgcohesion.health.report import Report
+from pgcohesion.health.sources import pools
 from pgcohesion.opening import open_context
 from pgcohesion.redact import Secret
 from pgcohesion.view import Grade
@@ -118,6 +121,9 @@ def test_a_port_that_refuses(shared: Project, ctx: Context, proxy: Proxy, monkey
     proxy.close()
     with through(shared, ctx, proxy.port, monkeypatch) as context:
         assert trouble(in_time(context)).kind == "refused"
+        for task in (health.rebase, health.mend):
+            with pytest.raises(Unreachable):
+                task(context)
 
 
 def test_a_server_that_recovers_and_lets_nobody_in(fresh: Project) -> None:
@@ -276,3 +282,31 @@ def test_a_frozen_backend_loses_one_database_not_the_run(shared: Project, ctx: C
         for pid in stopped:
             os.kill(pid, 18)
         ctx.db.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)), database="postgres")
+
+
+class Sleeper(Proxy):
+    """Falls asleep when it is asked about replay: the login has gone well."""
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if b"pg_last_xact_replay_timestamp" in data:
+                    self.open = False
+                if self.open:
+                    target.sendall(data)
+
+
+def test_a_replica_that_falls_asleep_after_the_login_is_given_up(ctx: Context) -> None:
+    """Else its thread stayed for ever, and so did the process: it waits for it at its end."""
+    given = ctx.server.parameters()
+    proxy = Sleeper(f"{given['host']}/.s.PGSQL.{given['port']}")
+    parameters = {"user": given["user"], "password": given["password"], "connect_timeout": 2}
+    asked: list[Any] = []
+    thread = threading.Thread(
+        target=lambda: asked.append(pools._host(f"127.0.0.1:{proxy.port}", parameters, "chanuka", None)), daemon=True
+    )
+    thread.start()
+    thread.join(2 + pools.STATEMENT / 1000 + 3)
+    proxy.close()
+    thread.join(5)
+    assert [(one.problem != "", one.kind) for one in asked] == [(True, "query_timeout")]

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgcohesion import health
 from pgcohesion.context import Context, Options
 from pgcohesion.errors import CohesionError, ServerError, UsageError
 from pgcohesion.health import history, queries
@@ -341,10 +342,12 @@ def test_who_looks_anyway_keeps_a_snapshot_now_and_then(ctx: Context, app: psyco
         return int(rows[0][0])
 
     with closing(history.of(ctx)) as past:
-        queries.note(ctx, past)
+        health.look(ctx)
         queries.note(ctx, past)
         assert kept() == 1
         past.connection.execute("UPDATE statement_snapshots SET at = at - 301")
+        health.look(ctx, "quick")
+        assert kept() == 1
         queries.note(ctx, past)
         assert kept() == 2
     queries.note(ctx, past)  # it is closed: nobody minds

@@ -167,6 +167,8 @@ def test_health_explains_lists_by_area_and_ignores_for_a_reason(shared: Project)
     assert explained.stdout.startswith("idle_in_transaction (sessions): ")
     assert "SELECT" in explained.stdout
     assert shared.inv("health.explain", "idle", "--env=test").returncode == 2
+    area = shared.inv("health.explain", "locks", "--env=test")
+    assert (area.returncode, "blocked_sessions, lock_capacity, waiting_ddl" in area.stderr) == (2, True)
     only = shared.json("health.check", "--only=wal", "--env=test")
     of = {check["id"]: check["area"] for check in shared.json("health.list", "--env=test")["result"]["checks"]}
     found = {finding["check"] for finding in only["result"]["findings"]}

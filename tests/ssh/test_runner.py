@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import fabric
@@ -14,10 +15,12 @@ import pytest
 from pgcohesion.config.model import Host, Ssh
 from pgcohesion.connections.relay import Relay
 from pgcohesion.errors import CommandFailed, ConfigError, Unreachable
+from pgcohesion.opening import open_context
 from pgcohesion.plan import WriteFile
 from pgcohesion.runner import Local, Runner
 from pgcohesion.runner.ssh import SSH
 from tests.ssh.sshd import Sshd
+from tests.support import REPO
 
 HOSTILE = ("", "a b", "'", '"', "$HOME", "`id`", "$(id)", "\\", "a\nb", "ü€", "*", "-n", ";", "&&")
 
@@ -100,6 +103,17 @@ def test_many_commands_share_one_connection(sshd: Sshd) -> None:
         runner.run(("true",))
     assert len(opened) == 1
     runner.close()
+
+
+def test_a_host_that_is_down_is_announced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    with closing(open_context("test", root=REPO)) as ctx:
+        monkeypatch.setattr(ctx.output, "note", said.append)
+        runner = ctx.reach("db1", Host(ssh="nobody@127.0.0.1:1"))
+        for _ in range(3):
+            with pytest.raises(Unreachable):
+                runner.run(("true",))
+    assert said == ["connecting to db1 (nobody@127.0.0.1:1)"]
 
 
 def test_a_key_that_is_not_authorised(sshd: Sshd) -> None:

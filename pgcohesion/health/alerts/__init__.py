@@ -18,6 +18,7 @@ from ...locks import whoami
 from ...view import Answer, Grade, Line, View, count, moment, span
 from ..history import of as history_of
 from ..hours import within
+from ..registry import DATABASES
 from ..report import Report
 from . import message as messages
 from .deciding import Case, Event, decide
@@ -40,6 +41,7 @@ class Told(Struct, frozen=True):
     waiting: int = 0
     error: str = ""
     again: float = 0.0
+    fix: str = ""
 
     @property
     def line(self) -> Line:
@@ -47,7 +49,8 @@ class Told(Struct, frozen=True):
         if not self.error:
             return Line(f"{self.route}: {self.sent} sent", grade=Grade.OK)
         waiting = f", {self.waiting} waiting, tried again in {span(self.again)}" if self.waiting else ""
-        return Line(f"{self.route}: {self.sent} sent{waiting}: {self.error}", grade=Grade.FAIL)
+        fix = (f"fix:  {self.fix}",) if self.fix else ()
+        return Line(f"{self.route}: {self.sent} sent{waiting}: {self.error}", grade=Grade.FAIL, details=fix)
 
 
 class Alerted(Answer, frozen=True):
@@ -81,11 +84,11 @@ def run(ctx: Context, *, now: float | None = None) -> Alerted:
 
     Raises ConfigError when there is no route, sqlite3.Error or OSError where the outbox cannot be kept.
     """
-    from .. import check
+    from .. import look
 
     rules = ctx.config.health.alerts
     _routes(ctx)
-    report = check(ctx, profile=rules.profile)
+    report = look(ctx, rules.profile)
     at = report.at if now is None else now
     with closing(history_of(ctx)) as history:
         outbox = Outbox(history)
@@ -122,6 +125,8 @@ def mute(ctx: Context, until: str, reason: str) -> Alerted:
 
 
 def _routes(ctx: Context, only: str = "") -> Mapping[str, Route]:
+    from .. import every
+
     rules = ctx.config.health.alerts
     if not rules.routes:
         fix = 'health.alerts.routes.team.url = { env = "TEAM_ALERTS" }'
@@ -133,6 +138,13 @@ def _routes(ctx: Context, only: str = "") -> Mapping[str, Route]:
             raise ConfigError(
                 "health.alerts.quiet", why=str(error), fix='quiet = "22:00-07:00 Europe/Berlin"'
             ) from error
+    checks = (*every(ctx), DATABASES)
+    known = {check.id for check in checks} | {check.area for check in checks}
+    for name, route in rules.routes.items():
+        for word in route.only:
+            if word not in known:
+                why = f"[health.alerts.routes.{name}] only: nothing would ever be told"
+                raise ConfigError(f"no check `{word}`", why=why, fix=suggestion(word, known))
     if only and only not in rules.routes:
         raise UsageError(f"no route `{only}`", fix=suggestion(only, rules.routes))
     return {only: rules.routes[only]} if only else rules.routes
@@ -144,7 +156,7 @@ def _news(
     from .. import every
 
     rules = ctx.config.health.alerts
-    areas = {check.id: check.area for check in every(ctx)}
+    areas = {check.id: check.area for check in (*every(ctx), DATABASES)}
     after, events = decide(cases, report.results, areas, rules, now, quiet=quiet)
     return after, list(_addressed(ctx, events, now))
 
@@ -166,12 +178,12 @@ def _for(route: Route, event: Event) -> bool:
 
 def _delivered(ctx: Context, outbox: Outbox, name: str, route: Route, now: Callable[[], float]) -> Told:
     """Send what waits for a route, in order; stop at the first that does not go."""
-    sent, error = 0, ""
+    sent, error, fix = 0, "", ""
     while sent < AT_ONCE and (one := outbox.take(name, now())):
         try:
             send(ctx, name, route, one.message)
         except CohesionError as failure:
-            error = failure.why or failure.what
+            error, fix = failure.why or failure.what, failure.fix
             outbox.failed(one, now(), error)
             break
         outbox.sent(one, now())
@@ -179,14 +191,15 @@ def _delivered(ctx: Context, outbox: Outbox, name: str, route: Route, now: Calla
     left = next((row for row in outbox.waiting() if row["route"] == name), None)
     if left is None:
         return Told(name, sent)
-    return Told(name, sent, left["count"], error or left["error"] or "not due yet", max(0.0, left["next"] - now()))
+    error = error or left["error"] or "not due yet"
+    return Told(name, sent, left["count"], error, max(0.0, left["next"] - now()), fix)
 
 
 def _tried(ctx: Context, name: str, route: Route) -> Told:
     try:
         send(ctx, name, route, messages.trial(uuid.uuid4().hex, ctx.env, time.time(), name))
     except CohesionError as error:
-        return Told(name, 0, error=error.why or error.what)
+        return Told(name, 0, error=error.why or error.what, fix=error.fix)
     return Told(name, 1)
 
 

@@ -108,7 +108,7 @@ def _apprise(url: str, message: Message) -> None:
         fix = (
             'once: PGCOHESION_EXTRAS="embedded alerts" ./inv health.alert   (a library: pip install pgcohesion[alerts])'
         )
-        raise ConfigError("a route with `url` needs Apprise", why="it is not installed", fix=fix) from error
+        raise ConfigError("a route with `url` needs Apprise", why="Apprise is not installed", fix=fix) from error
     sender, said = apprise.Apprise(), _Said()
     if not sender.add(url):
         raise ConfigError("Apprise does not know this URL", fix="https://appriseit.com/services/")

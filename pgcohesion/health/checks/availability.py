@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from ...connections.availability import gist
 from ...view import Grade, count
-from ..altering import alter_system
 from ..registry import ROLE, Finding, Limits, probe
+from .server import setting
 
 
 @probe("", warn=1, fail=5)
@@ -16,14 +17,11 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
 
     While it does not, whatever uses it stands still; two that take writes drift apart. How it fails calls
     for other work each time: refused, connect_timeout, query_timeout, authentication, not_accepting, slots_exhausted,
-    lost, read_only, writable.
+    lost, read_only, writable, locked_out.
     """
     (row,) = rows
     if row.kind:
-        # A line an address that was tried; libpq explains it in further ones, which are indented.
-        tried = [line for line in row.words.splitlines() if line.strip() and not line[0].isspace()]
-        last = tried[-1] if tried else "it does not answer"
-        return Finding(Grade.FAIL, f"{row.kind}: {last}", row.fix, row.host, kind=row.kind)
+        return Finding(Grade.FAIL, f"{row.kind}: {gist(row.words)}", row.fix, row.host, kind=row.kind)
     if row.role == "primary" and row.standby:
         fix = "-- if it should be the primary, and the old one is surely gone:\nSELECT pg_promote();"
         return Finding(
@@ -37,10 +35,17 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
         )
         text = "writable: it should be a standby and is a primary of its own: what it takes is not on the other"
         return Finding(Grade.FAIL, text, fix, row.host, kind="writable")
-    if row.role != "replica" and row.read_only and not row.standby:
-        fix = alter_system("default_transaction_read_only = off")
-        text = "read-only: default_transaction_read_only is on, writes fail"
-        return Finding(Grade.FAIL, text, fix, row.host, kind="read_only")
+    if (row.read_only or row.told) and not row.standby:
+        whose, fix, undo = setting("default_transaction_read_only", "off", "on", *(row.told or ("", "")))
+        if row.told:
+            fix = f"SET default_transaction_read_only = off;  -- of the session that mends it\n{fix}"
+        text = f"read-only: default_transaction_read_only is on{whose}, writes fail"
+        return Finding(Grade.FAIL, text, fix, row.host, kind="read_only", undo=undo)
+    if row.barred:
+        role, why, mended, before = row.barred
+        text = f"locked_out: the application's role {role} gets no session, {why}"
+        fix, undo = (f"ALTER ROLE {role} {options};" for options in (mended, before))
+        return Finding(Grade.FAIL, text, fix, row.host, kind="locked_out", undo=undo)
     text = f"a session and its first answer took {row.seconds * 1000:.0f} ms"
     fix = "SELECT * FROM pg_stat_activity;  -- and look at the host's load and the way to it"
     return limits.finding(row.seconds, text, fix=fix, object=row.host)
@@ -50,19 +55,26 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
 def databases(rows: list[Any], limits: Limits) -> Finding:
     """Databases that are missing, take no connections, or cannot be asked: what is wrong in them is not known.
 
-    Who uses one is refused. How it fails: missing, closed, denied (to us), unasked (there was no time), refused.
+    Who uses one is refused. How it fails: missing, closed, limited (to superusers), denied (to us), unasked (there was
+    no time), refused.
     """
     row = rows[0]
-    if row.kind == "missing":
-        return Finding(Grade.FAIL, f"database {row.name} is missing", f"inv db.setup --env={row.env}", row.name)
-    if row.kind == "closed":
-        fix, undo = (f"ALTER DATABASE {row.ident} ALLOW_CONNECTIONS {to};" for to in ("true", "false"))
-        return Finding(Grade.FAIL, f"database {row.name} takes no connections", fix, row.name, undo=undo)
+    if not row.kind:
+        return Finding(Grade.OK, f"{count(len(rows), 'database')} of the server can be entered")
     if row.kind == "denied":
         return Finding(Grade.SKIPPED, f"needs GRANT CONNECT ON DATABASE {row.ident} TO {ROLE};", object=row.name)
     if row.kind == "unasked":
         return Finding(Grade.UNKNOWN, f"not looked at ({row.words})", object=row.name)
-    if row.kind:
-        grade, fix = Grade.FAIL if row.declared else Grade.WARN, row.fix or f"psql -d {shlex.quote(row.name)}"
-        return Finding(grade, f"database {row.name} cannot be asked: {row.words}", fix, row.name)
-    return Finding(Grade.OK, f"{count(len(rows), 'database')} of the server can be entered")
+    grade, undo = Grade.FAIL, ""
+    if row.kind == "missing":
+        text, fix = "is missing", f"inv db.setup --env={row.env}"
+    elif row.kind == "closed":
+        text = "takes no connections"
+        fix, undo = (f"ALTER DATABASE {row.ident} ALLOW_CONNECTIONS {to};" for to in ("true", "false"))
+    elif row.kind == "limited":
+        text = "lets only superusers in: its connection limit is 0"
+        fix, undo = (f"ALTER DATABASE {row.ident} CONNECTION LIMIT {to};" for to in (-1, 0))
+    else:
+        text, fix = f"cannot be asked: {gist(row.words)}", row.fix or f"psql -d {shlex.quote(row.name)}"
+        grade = Grade.FAIL if row.declared else Grade.WARN
+    return Finding(grade, f"database {row.name} {text}", fix, row.name, undo=undo)

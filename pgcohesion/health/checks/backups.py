@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ...view import Grade, count, size, span
+from ..altering import alter_system
 from ..registry import Finding, Limits, most, probe
 
 HOUR, DAY = 3600.0, 86400.0
@@ -132,6 +133,18 @@ def backup_engine(rows: list[Any], limits: Limits) -> list[Finding]:
         for store in facts.stores
         for problem in store.problems
     ]
+    # pgBackRest has no other way to WAL: it refuses the next backup.
+    found += [
+        Finding(
+            Grade.FAIL,
+            f"{store.name} is declared, and archive_mode is off: it gets no WAL, and can make no backup",
+            "ALTER SYSTEM SET archive_mode = on;  -- with a restart\n"
+            + alter_system(f"archive_command = '{store.make.rpartition(' ')[0]} archive-push %p'"),
+            store.name,
+        )
+        for store in facts.stores
+        if store.engine == "pgbackrest" and not facts.archiving and not store.problems
+    ]
     return _fine(facts, most(found), "the engines have no complaint")
 
 
@@ -181,7 +194,7 @@ def backup_verified(rows: list[Any], limits: Limits) -> list[Finding]:
 def backup_disk(rows: list[Any], limits: Limits) -> list[Finding]:
     """Backups on the disk of the data: they go with it."""
     (facts,) = rows
-    folders = {store.name.rpartition(" in ")[2] for store in facts.stores if store.same_disk}
+    folders = {store.folder for store in facts.stores if store.same_disk}
     found = [
         Finding(
             Grade.WARN if facts.protected else Grade.INFO,

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...view import Grade
 from ..registry import Finding, Limits, check_of
-from .sessions import NEEDS, SEES_ALL, shown
+from ..sessions import NEEDS, SEES_ALL, shown
 
 LISTED = (
     "SELECT usename, application_name, client_addr, state, count(*) FROM pg_stat_activity\n"
@@ -100,7 +100,7 @@ def role_connections(rows: list[Any], limits: Limits) -> Finding | list[Finding]
               count(a.pid) FILTER (WHERE a.state = 'idle') AS idle
          FROM pg_database d
          LEFT JOIN pg_stat_activity a ON a.datid = d.oid AND a.backend_type IN ('client backend', 'walsender')
-        WHERE d.datconnlimit > 1
+        WHERE d.datconnlimit >= 1
         GROUP BY d.datname, d.datconnlimit ORDER BY count(a.pid)::float / d.datconnlimit DESC""",
     warn=0.80,
     fail=0.95,

@@ -300,6 +300,11 @@ def certificate(rows: list[Any], limits: Limits) -> Finding:
         return Finding(Grade.OK, "the server has no certificate" if host.settings else "the server cannot say")
     if host.certificate_left is None:
         return Finding(Grade.UNKNOWN, f"{host.certificate} cannot be read with openssl there", object=host.certificate)
+    if host.settings and host.certificate_changed and host.certificate_changed > host.settings.loaded:
+        text = (
+            f"the certificate {host.certificate} was replaced after the server had read it: clients still get the old"
+        )
+        return Finding(Grade.WARN, text, "SELECT pg_reload_conf();  -- in psql", host.certificate)
     return _ends(host.certificate, host.certificate_left, limits)
 
 
@@ -317,6 +322,33 @@ def _ends(name: str, left: float, limits: Limits) -> Finding:
     when = f"ends in {span(left)}" if left > 0 else f"ended {span(-left)} ago"
     fix = "SELECT pg_reload_conf();  -- in psql, once the new one lies there: no restart is needed"
     return limits.finding(-left / DAY, f"the certificate {name} {when}", fix=fix, object=name)
+
+
+@on_host()
+def private_key(rows: list[Any], limits: Limits) -> Finding:
+    """The key of the server's certificate: it must be of that certificate, and nobody else's to read.
+
+    Who reads it can pass for the server. PostgreSQL takes no such key: a reload keeps what it has, and the next start
+    fails.
+    """
+    (host,) = rows
+    if host.key_mode is None:
+        return Finding(Grade.OK, "the server has no key, or nobody says whose it is")
+    path = shlex.quote(host.key if host.key.startswith("/") else f"{host.folder}/{host.key}")
+    allowed = 0o640 if host.key_owner == "root" else 0o600
+    if host.key_mode & ~(allowed | 0o100):
+        text = f"the key {host.key}, of {host.key_owner}, has mode {host.key_mode:04o}: others may use it"
+        return Finding(
+            Grade.FAIL, text, f"chmod {allowed:04o} {path}", host.key, undo=f"chmod {host.key_mode:04o} {path}"
+        )
+    if not host.key_owned:
+        text = f"the key {host.key} belongs to {host.key_owner}, not to the user that the server runs as"
+        return Finding(Grade.FAIL, text, f"chown postgres: {path}", host.key, undo=f"chown {host.key_owner} {path}")
+    if host.key_fits is False:
+        text = f"the key {host.key} is of another certificate than {host.certificate}: the next start fails"
+        fix = f"openssl pkey -pubout -in {path}  # and of the certificate: openssl x509 -noout -pubkey -in CERTIFICATE"
+        return Finding(Grade.FAIL, text, fix, host.key)
+    return Finding(Grade.OK, f"mode {host.key_mode:04o}, of {host.key_owner}", object=host.key)
 
 
 @on_host()

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...view import Grade, span
 from ..registry import Finding, Limits, check_of
-from .sessions import NEEDS, SEES_ALL, cancelling, ending, rolling_back, shown, who
+from ..sessions import NEEDS, SEES_ALL, cancelling, ending, rolling_back, shown, who
 
 SEEN = 1.0  # seconds: who waits for longer is told, though it need not be wrong
 WAITING = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from functools import partial
@@ -10,7 +11,9 @@ from typing import Any
 from ...view import Grade, count, span
 from ..registry import Finding, Limits, most, probe
 
-LEDGER = "needs the ledger: GRANT USAGE ON SCHEMA pgcohesion TO <role>; GRANT SELECT ON pgcohesion.ledger TO <role>;"
+LEDGER = (
+    "needs the ledger of {}: GRANT USAGE ON SCHEMA pgcohesion TO <role>; GRANT SELECT ON pgcohesion.ledger TO <role>;"
+)
 of_migrations = partial(probe, "migrations", cost="standard")
 
 
@@ -22,7 +25,7 @@ def pending_migrations(rows: list[Any], limits: Limits) -> Finding:
     """
     (facts,) = rows
     if not facts.readable:
-        return Finding(Grade.SKIPPED, LEDGER)
+        return Finding(Grade.SKIPPED, LEDGER.format(facts.database))
     pending = [one for one in facts.all if one.number is not None and one.applied_age is None]
     if not pending:
         return Finding(Grade.OK, "every migration is applied", object=facts.database)
@@ -70,8 +73,8 @@ def migration_order(rows: list[Any], limits: Limits) -> list[Finding]:
             why = f"comes before {last:04}, which is applied"
         if why:
             new = max([last, *numbers]) + 1
-            words = one.name.partition("_")[2] or one.name
-            target = one.path.replace(one.name, f"{new:04}_{words}")
+            words = re.sub(r"^\d+_|[^a-z0-9]+", "_", one.name.removesuffix(".sql").lower()).strip("_") or "migration"
+            target = one.path.replace(one.name, f"{new:04}_{words}.sql")
             fix = f"git mv {shlex.quote(one.path)} {shlex.quote(target)}"
             undo = f"git mv {shlex.quote(target)} {shlex.quote(one.path)}"
             found.append(Finding(Grade.FAIL, f"{one.path} {why}", fix, one.name, undo=undo))

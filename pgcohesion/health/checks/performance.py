@@ -9,7 +9,7 @@ from ...view import Grade, count, size, span
 from ..altering import alter_system
 from ..catalogue import COUNTING
 from ..registry import YOUNG, Finding, Limits, check_of, most
-from .sessions import NEEDS, SEES_ALL
+from ..sessions import NEEDS, SEES_ALL
 
 HOUR, DAY = 3600.0, 86400.0
 AGE = f"extract(epoch FROM now() - coalesce(stats_reset, {COUNTING}))::float AS age"
@@ -134,7 +134,9 @@ def temp_files(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     f"""SELECT datname AS name, blks_hit::float AS hits, blks_read::float AS reads, {AGE},
               current_setting('shared_buffers') AS buffers,
               (SELECT setting::float FROM pg_settings WHERE name = 'shared_buffers') AS pages,
-              extract(epoch FROM now() - pg_postmaster_start_time())::float AS up {DATABASES}""",  # noqa: S608  (constants)
+              extract(epoch FROM now() - pg_postmaster_start_time())::float AS up,
+              EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = pg_stat_database.datid
+                         AND a.application_name = 'pg_dump') AS dumped {DATABASES}""",  # noqa: S608  (constants)
     warn=0.10,
     cost="quick",
     counters=("hits", "reads"),
@@ -144,11 +146,12 @@ def cache_misses(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Pages that were not in shared_buffers, where 10,000 or more were read (limit as a share of all).
 
     What is read often does not fit: shared_buffers are small, or a query reads a whole large table again and again.
+    While a dump reads everything once, nothing can be told.
     """
     found = []
     for row in rows:
         cold = 2 * row.pages if row.up < WARM else 0.0
-        if row.reads < max(LEAST_READS, cold):
+        if row.reads < max(LEAST_READS, cold) or row.dumped:
             continue
         share = row.reads / (row.hits + row.reads)
         text = f"{share:.0%} of the pages of {row.name} were not in shared_buffers in {span(row.seconds)}"

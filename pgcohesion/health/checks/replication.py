@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade, count, size, span
-from ..altering import alter_system
+from ..altering import RELOAD
 from ..registry import LOG, Finding, Limits, check_of, most
-from .sessions import remark
+from ..sessions import remark
 
 MIB = 1024**2
 GIB = 1024**3
@@ -96,6 +96,8 @@ def replay_paused(rows: list[Any], limits: Limits) -> Finding:
               current_setting('restore_command') <> '' AS restores,
               CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END AS paused,
               (SELECT status FROM pg_stat_wal_receiver) AS status,
+              EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
+                         AND wait_event = 'RecoveryRetrieveRetryInterval') AS waits,
               extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float AS age""",
     cost="quick",
     guard="pg_has_role('pg_read_all_settings', 'USAGE') AND pg_has_role('pg_read_all_stats', 'USAGE')",
@@ -109,8 +111,8 @@ def wal_receiver(rows: list[Any], limits: Limits) -> Finding:
     (row,) = rows
     if row.standby and not row.follows and not row.restores:
         text = "this standby follows nobody: primary_conninfo and restore_command are both empty"
-        fix = alter_system("primary_conninfo = 'host=PRIMARY user=replication'")
-        return Finding(Grade.FAIL, text, f"-- say where its primary is, then\n{fix}", "primary_conninfo")
+        fix = f"-- ALTER SYSTEM SET primary_conninfo = 'host=... user=...';  -- where its primary is, then\n{RELOAD}"
+        return Finding(Grade.FAIL, text, fix, "primary_conninfo")
     if not row.standby or not row.follows:
         return Finding(Grade.OK, "follows no primary")
     if row.status is not None:
@@ -118,7 +120,7 @@ def wal_receiver(rows: list[Any], limits: Limits) -> Finding:
     fix = f"{LOG}why: no route, password, slot missing, or WAL already removed"
     if row.paused:  # a receiver that ended is started again by the replay only
         fix = "-- the receiver comes back with the replay, which is paused\nSELECT pg_wal_replay_resume();"
-    elif row.age < JUST_STARTED:
+    elif row.age < JUST_STARTED and not row.waits:
         return Finding(Grade.INFO, f"started {span(row.age)} ago, and replays what it has before it connects", fix)
     return Finding(Grade.FAIL, "this standby has no wal receiver", fix)
 

@@ -17,11 +17,19 @@ NAMING = """i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmed
                       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
                      WHERE k.place <= i.indnkeyatts AND NOT a.attnotnull)"""
 
+# A constraint takes over an index that is sorted as it would sort itself.
+PLAIN = """coalesce(to_jsonb(i) ->> 'indnullsnotdistinct', 'false') = 'false'
+    AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[], i.indoption::int2[])
+                                AS k (attnum, class, sorted, options)
+                      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+                      JOIN pg_opclass o ON o.oid = k.class
+                     WHERE k.options <> 0 OR k.sorted <> a.attcollation OR NOT o.opcdefault)"""
+
 
 @check_of(
     f"""SELECT c.oid::regclass::text AS name, greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)::float AS rows,
               (SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-                WHERE {NAMING} AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = i.indexrelid)
+                WHERE {NAMING} AND {PLAIN} AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = i.indexrelid)
                 ORDER BY i.indnatts LIMIT 1) AS candidate,
               (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
                  FROM pg_partitioned_table t JOIN pg_attribute a ON a.attrelid = t.partrelid

@@ -7,8 +7,11 @@ from typing import Any
 from ...view import Grade, count, span
 from ..altering import RELOAD, alter_system
 from ..registry import Finding, Limits, check_of, most
+from ..sessions import remark
 
 DAY = 86400.0
+WIDE = "^((0|128|192|224|240|248|252|254)[.]|([8ce]000)?::)"
+"""Masks of no network that somebody has: they let in the world, or a large part of it."""
 LOCK = "SET lock_timeout = '2s';"
 
 
@@ -28,12 +31,14 @@ def superuser_sessions(rows: list[Any], limits: Limits) -> Finding | list[Findin
     """
     found = []
     for row in rows:
+        undo = ""
         if row.first:
             fix = f"CREATE ROLE application LOGIN;  -- grant it what it needs and connect as it, not as {row.ident}"
         else:
             fix = f"ALTER ROLE {row.ident} NOSUPERUSER;  -- after granting it what it needs"
+            undo = f"ALTER ROLE {row.ident} SUPERUSER;"
         text = f"superuser {row.name} has {count(row.sessions, 'session')}"
-        found.append(limits.finding(row.sessions, text, fix=fix, object=row.name))
+        found.append(limits.finding(row.sessions, text, fix=fix, object=row.name, undo=undo))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(
         Grade.OK, "no application works as a superuser"
     )
@@ -120,8 +125,8 @@ def password_encryption(rows: list[Any], limits: Limits) -> Finding:
 
 
 @check_of(
-    """SELECT coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')) AS file, line_number AS line,
-              address = 'all' OR netmask IN ('0.0.0.0', '::') AS world,
+    f"""SELECT coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')) AS file, line_number AS line,
+              address = 'all' OR coalesce(netmask ~ '{WIDE}', false) AS world,
               type, coalesce((SELECT string_agg(' ' || regexp_replace(x, '(passwd|secrets)=.*', '\\1=***'), '')
                                  FROM unnest(options) AS x), '') AS options,
               (SELECT string_agg(CASE WHEN x ~ '^[[:alnum:]_+/.@-]+$' THEN x ELSE quote_ident(x) END, ',')
@@ -132,15 +137,15 @@ def password_encryption(rows: list[Any], limits: Limits) -> Finding:
               current_setting('listen_addresses') !~ '^(localhost|127[.][0-9.]+|::1|[, ])*$' AS listens
          FROM pg_hba_file_rules r
         WHERE error IS NULL AND auth_method <> 'reject'
-          AND (auth_method IN ('trust', 'password') OR address = 'all' OR netmask IN ('0.0.0.0', '::'))
-        ORDER BY 1, 2""",
+          AND (auth_method IN ('trust', 'password', 'ident') OR address = 'all' OR netmask ~ '{WIDE}')
+        ORDER BY 1, 2""",  # noqa: S608  (constants)
     cost="quick",
     guard="has_table_privilege('pg_hba_file_rules', 'SELECT') "
     "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')",
     needs="GRANT SELECT ON pg_hba_file_rules TO <role>; GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO <role>;",
 )
 def hba_rules(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Rules of pg_hba.conf that let in too many: no password, a password in clear, every address of the world.
+    """Rules of pg_hba.conf that let in too many: no password, one in clear, a name on trust, the whole world.
 
     With trust anybody who reaches the port is whoever they say they are, superuser too.
     """
@@ -154,7 +159,7 @@ def hba_rules(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         rule = " ".join(part for part in (row.type, row.databases, row.users, address, row.method) if part)
         better = " ".join(part for part in safe if part)
         fix = (
-            f"-- line {row.line} of {row.file}, or the environment's hba, when its roles have passwords:\n"
+            f"-- line {row.line} of {remark(row.file)}, or the environment's hba, when its roles have passwords:\n"
             f"-- {better}\n{RELOAD}"
         )
         found.append(Finding(grade, f"line {row.line}: {rule}: {what}", fix, rule))
@@ -162,7 +167,8 @@ def hba_rules(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 def _rule(row: Any) -> tuple[Grade, str, tuple[str, ...]] | None:
-    near = row.type == "local" or row.address in ("127.0.0.1", "::1", "samehost")
+    loopback = row.address.startswith("127.") or row.address in ("::1", "samehost")
+    near = row.type == "local" or (loopback and not row.world)
     address = row.address if not row.mask else f"{row.address} {row.mask}"
     safe = (row.type, row.databases, row.users, address, "scram-sha-256")
     if row.method == "trust":
@@ -170,12 +176,14 @@ def _rule(row: Any) -> tuple[Grade, str, tuple[str, ...]] | None:
         return grade, "nobody is asked for a password", safe
     if row.method == "password" and row.type not in ("local", "hostssl", "hostgssenc"):
         return Grade.WARN, "passwords travel in clear", safe
+    if row.method == "ident" and row.listens and not near:
+        return Grade.WARN, "the host that connects says itself who that is", safe
     if row.world and row.type not in ("hostssl", "hostgssenc") and row.listens:
         method = row.method + row.options if row.method != "password" else "scram-sha-256"
         return (
             Grade.WARN,
             "every address may try, unencrypted",
-            ("hostssl", row.databases, row.users, "10.0.0.0/8", method),
+            ("hostssl", row.databases, row.users, "fd00::/8" if ":" in row.address else "10.0.0.0/8", method),
         )
     return None
 

@@ -6,18 +6,22 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from ...view import Grade, span
-from ..altering import alter_system, quoted
+from ...view import Grade, count, span
+from ..altering import RELOAD, alter_system
 from ..registry import LOG, Finding, Limits, check_of, most
-from .sessions import remark
+from ..sessions import remark
 
 BEGINNING = 10.0
 """Seconds in which a server that starts has its checkpointer."""
 
 
 @check_of(
-    f"""SELECT name, setting || coalesce(' ' || unit, '') AS running, {quoted("setting")} AS quoted
-         FROM pg_settings WHERE pending_restart ORDER BY name"""  # noqa: S608  (constants)
+    """SELECT s.name, current_setting(s.name) AS running,
+              CASE WHEN s.name !~ 'preload_libraries$|directories$' THEN quote_literal(s.setting)
+                   WHEN s.setting ~ '^[a-z_][a-z0-9_]*(, [a-z_][a-z0-9_]*)*$'  -- ALTER SYSTEM writes others differently
+                   THEN (SELECT string_agg(quote_literal(one), ', ') FROM unnest(string_to_array(s.setting, ', ')) one)
+                   END AS quoted
+         FROM pg_settings s WHERE s.pending_restart ORDER BY s.name"""
 )
 def pending_restart(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Settings that were changed and wait for a restart: what runs is not what the file says.
@@ -28,7 +32,8 @@ def pending_restart(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         Finding(
             Grade.WARN,
             f"{row.name} is still {row.running or 'empty'}: its change waits for a restart",
-            "-- restart the server in a window; or stay with what runs:\n" + alter_system(f"{row.name} = {row.quoted}"),
+            "-- restart the server in a window; or stay with what runs:\n"
+            + (alter_system(f"{row.name} = {row.quoted}") if row.quoted else _forget(row.name)),
             row.name,
         )
         for row in rows
@@ -36,21 +41,31 @@ def pending_restart(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return most(found) or Finding(Grade.OK, "no setting waits for a restart")
 
 
+def _forget(name: str) -> str:
+    """Return the lines for a value that ALTER SYSTEM cannot write as it stands: an empty list, quoted paths."""
+    return f"ALTER SYSTEM RESET {name};  -- PostgreSQL may call it waiting until the next start\n{RELOAD}"
+
+
+# Of pg_db_role_setting: whom a setting is for, as the statement names it; empty: only a database's.
+WHOSE = """CASE WHEN r.setrole <> 0 THEN quote_ident(pg_get_userbyid(r.setrole))
+                   WHEN r.setdatabase = 0 THEN 'ALL' ELSE '' END"""
+
+
 @check_of(
-    """WITH careful(name, good) AS (VALUES ('fsync', 'on'), ('full_page_writes', 'on'), ('synchronous_commit', 'on'),
+    f"""WITH careful(name, good) AS (VALUES ('fsync', 'on'), ('full_page_writes', 'on'), ('synchronous_commit', 'on'),
                                            ('zero_damaged_pages', 'off'), ('ignore_checksum_failure', 'off')),
             given AS (
        SELECT s.name, s.setting, '' AS role, '' AS database FROM pg_settings s
         WHERE s.source NOT IN ('database', 'user', 'database user')
         UNION ALL
        SELECT split_part(c.line, '=', 1), substr(c.line, strpos(c.line, '=') + 1),
-              coalesce(quote_ident(pg_get_userbyid(nullif(r.setrole, 0))), ''),
+              {WHOSE},
               coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), '')
          FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
         WHERE split_part(c.line, '=', 1) <> 'synchronous_commit')
        SELECT c.name, c.good, g.role, g.database FROM careful c JOIN given g USING (name)
         WHERE g.setting ~* CASE c.good WHEN 'on' THEN '^(of|f|n|0)' ELSE '^(on|t|y|1)' END
-        ORDER BY c.name, g.role, g.database"""
+        ORDER BY c.name, g.role, g.database"""  # noqa: S608  (constants)
 )
 def durability(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Settings that lose or hide data: fsync and full_page_writes off, damaged pages ignored.
@@ -121,7 +136,8 @@ def version(rows: list[Any], limits: Limits) -> Finding:
 
 
 @check_of(
-    """SELECT coalesce(datname, 'shared objects') AS name, checksum_failures AS failures
+    """SELECT coalesce(datname, 'shared objects') AS name, checksum_failures AS failures,
+              extract(epoch FROM now() - checksum_last_failure)::float AS age
          FROM pg_stat_database WHERE checksum_failures > 0""",
     fail=1,
 )
@@ -130,26 +146,31 @@ def checksum_failures(rows: list[Any], limits: Limits) -> Finding | list[Finding
     return [
         limits.finding(
             row.failures,
-            f"{row.failures} damaged pages were read in {row.name}",
-            fix="take a copy of the data folder, then restore a backup on other hardware: inv backup.list",
+            f"{count(row.failures, 'damaged page')} read in {row.name}, the last {span(row.age)} ago",
+            fix="-- take a copy of the data folder, then restore a backup on other hardware:\ninv backup.list\n"
+            "-- what they belong to, where the extension amcheck is:\ninv health.check --profile=deep --only=integrity",
             object=row.name,
         )
         for row in rows
     ] or Finding(Grade.OK, "no damaged page was read")
 
 
-@check_of("SELECT rolname AS name FROM pg_roles WHERE rolsuper AND rolcanlogin AND rolname <> 'postgres' ORDER BY 1")
+@check_of(
+    """SELECT rolname AS name, quote_ident(rolname) AS ident FROM pg_roles
+        WHERE rolsuper AND rolcanlogin AND rolname <> 'postgres' AND oid <> 10 ORDER BY rolname"""  # 10: initdb's
+)
 def superusers(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Roles that log in as superuser: whoever has such a password owns the host, too."""
     return [
         Finding(
             Grade.WARN,
             f"role {row.name} is a superuser",
-            'ALTER ROLE "{}" NOSUPERUSER;'.format(row.name.replace('"', '""')),
+            f"ALTER ROLE {row.ident} NOSUPERUSER;",
             row.name,
+            undo=f"ALTER ROLE {row.ident} SUPERUSER;",
         )
         for row in rows
-    ] or Finding(Grade.OK, "only postgres is a superuser")
+    ] or Finding(Grade.OK, "only the first superuser logs in as one")
 
 
 @check_of(

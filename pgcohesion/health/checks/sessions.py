@@ -9,10 +9,8 @@ from msgspec.structs import replace
 from ...view import Grade, count, span
 from ..altering import alter_system
 from ..registry import Finding, Limits, check_of
+from ..sessions import NEEDS, SEES_ALL, cancelling, ending, rolling_back, shown, who
 
-SEES_ALL = "pg_has_role('pg_read_all_stats', 'USAGE')"
-NEEDS = "pg_read_all_stats, to see the sessions of others: GRANT pg_read_all_stats TO <role>;"
-SHOWN = 20
 FORGOTTEN, LONG = 10.0, 300.0  # seconds: told, though they need not be wrong yet
 NOTED = 0.10
 MODES = (
@@ -26,43 +24,6 @@ MODES = (
     "EXCLUSIVE",
     "ACCESS EXCLUSIVE",
 )
-
-
-def ending(row: Any, only: str = "") -> str:
-    """Return the line that ends a session, if it is still in the transaction that was seen (or in none, as then)."""
-    same = f"xact_start = '{row.begun}'" if row.begun else "xact_start IS NULL"
-    return _signal("pg_terminate_backend", row, f"{same}{only and ' AND '}{only}")
-
-
-def cancelling(row: Any) -> str:
-    """Return the line that cancels a query, if it is still the one that was seen."""
-    return _signal("pg_cancel_backend", row, f"query_start = '{row.asked}' AND state = 'active'")
-
-
-def _signal(function: str, row: Any, same: str) -> str:
-    return (
-        f"SELECT {function}(pid) FROM pg_stat_activity\n"  # noqa: S608  (numbers and times of the server's own)
-        f" WHERE pid = {row.pid} AND backend_start = '{row.started}' AND {same}\n"
-        "   AND backend_type = 'client backend' AND pid <> pg_backend_pid();"
-    )
-
-
-def remark(text: str) -> str:
-    """Return a name as it may stand in a comment of SQL: a line break in it would end the comment."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def shown(found: list[Finding], fix: str) -> list[Finding]:
-    """Return the first of *found*; *fix* lists the others, which are only counted."""
-    if len(found) <= SHOWN:
-        return found
-    worst = Grade.FAIL if any(one.grade is Grade.FAIL for one in found[SHOWN:]) else found[SHOWN].grade
-    return [*found[:SHOWN], Finding(worst, f"and {len(found) - SHOWN} more", fix)]
-
-
-def who(row: Any) -> str:
-    """Return what a person calls a session."""
-    return f"process {row.pid} of {row.role} ({row.application or 'no name'})"
 
 
 ALL_TRANSACTIONS = (
@@ -113,9 +74,7 @@ def idle_in_transaction(rows: list[Any], limits: Limits) -> Finding | list[Findi
         if row.behind >= 0:
             holds.append(f"the rows of {row.behind:,} transactions back from vacuum")
         text = f"{who(row)} is idle in a transaction for {span(row.age)}; it holds {' and '.join(holds) or 'nothing'}"
-        fix = ending(row, "state = 'idle in transaction'")
-        if row.application == "pg_dump":  # with --jobs its first session waits like this for the others
-            fix = f"-- a dump: let it finish, if its other sessions are at work\n{fix}"
+        fix = _careful(row) + ending(row, "state = 'idle in transaction'")
         of_it = limits.of_object(str(row.pid))
         if not holds:
             of_it = Limits(of_it.warn, None)
@@ -197,7 +156,8 @@ def long_queries(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 @check_of(
     """SELECT pid, to_json(backend_start) #>> '{}' AS started, to_json(xact_start) #>> '{}' AS begun,
               coalesce(usename, '') AS role, coalesce(application_name, '') AS application,
-              extract(epoch FROM clock_timestamp() - xact_start)::float AS age
+              extract(epoch FROM clock_timestamp() - xact_start)::float AS age,
+              EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.pid = a.pid) AS builds
          FROM pg_stat_activity a
         WHERE backend_type = 'client backend' AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
           AND (state = 'active'
@@ -219,14 +179,21 @@ def long_transactions(rows: list[Any], limits: Limits) -> Finding | list[Finding
     found = [
         limits.finding(
             row.age,
-            f"{who(row)} runs a transaction for {span(row.age)}",
-            fix=ending(row),
+            f"{who(row)} {'builds an index' if row.builds else 'runs a transaction'} for {span(row.age)}",
+            fix=_careful(row) + ending(row),
             object=str(row.pid),
             note=LONG,
         )
         for row in rows
     ]
     return _bad(found) or Finding(Grade.OK, "no transaction runs for long", value=_longest(rows))
+
+
+def _careful(row: Any) -> str:
+    """Return a comment on what is better not ended; with --jobs a dump's first session idles, the others work."""
+    if row.application == "pg_dump":
+        return "-- a dump: let it finish, if it, or another session of it, is at work\n"
+    return "-- let it finish, if it can: what it has built is lost\n" if getattr(row, "builds", False) else ""
 
 
 def _bad(found: list[Finding]) -> list[Finding]:
@@ -280,8 +247,13 @@ def idle_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return shown(found, ALL_IDLE) or Finding(Grade.OK, "no session is idle for long", value=0)
 
 
+# Every snapshot is as old as the oldest transaction that runs: who has only just begun holds back nothing of its own.
 @check_of(
-    """SELECT * FROM (
+    """WITH running AS MATERIALIZED (
+           SELECT pid, backend_xid AS xid FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+            UNION ALL
+           SELECT 0, transaction FROM pg_prepared_xacts)
+       SELECT * FROM (
        SELECT CASE backend_type WHEN 'client backend' THEN 'session' WHEN 'walsender' THEN 'standby'
                    ELSE 'process' END AS kind,
               pid, to_json(backend_start) #>> '{}' AS started, to_json(xact_start) #>> '{}' AS begun,
@@ -293,6 +265,9 @@ def idle_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         WHERE coalesce(backend_xid, backend_xmin) IS NOT NULL AND pid <> pg_backend_pid()
           AND backend_type <> 'parallel worker'
           AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum p WHERE p.pid = a.pid)
+          AND NOT (backend_type <> 'walsender' AND backend_xid IS DISTINCT FROM backend_xmin
+                   AND coalesce(xact_start > clock_timestamp() - interval '1 min', true)
+                   AND EXISTS (SELECT FROM running r WHERE r.xid = a.backend_xmin AND r.pid <> a.pid))
         UNION ALL
        SELECT 'prepared', 0, '', '', owner, '', database, '', gid, quote_literal(gid), age(transaction)
          FROM pg_prepared_xacts
@@ -302,7 +277,7 @@ def idle_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
               greatest(age(xmin), age(catalog_xmin))
          FROM pg_replication_slots
         WHERE coalesce(xmin, catalog_xmin) IS NOT NULL AND coalesce(wal_status, '') <> 'lost') h
-        ORDER BY age DESC LIMIT 100""",
+        ORDER BY age DESC, begun LIMIT 100""",
     warn=10_000_000,
     fail=100_000_000,
     cost="quick",
@@ -339,7 +314,7 @@ _OLDEST = (
 
 def _release(row: Any) -> str:
     if row.kind == "session":
-        return ending(row)
+        return _careful(row) + ending(row)
     if row.kind == "prepared":
         return rolling_back(row.quoted, row.database)
     if row.kind == "slot":
@@ -356,14 +331,6 @@ def _release(row: Any) -> str:
             f"SELECT * FROM pg_replication_slots WHERE slot_name = {row.quoted};"
         )
     return f"-- on the standby, end or shorten the oldest of its queries:\n{_OLDEST}"
-
-
-def rolling_back(quoted: str, database: str) -> str:
-    """Return the lines that roll back a prepared transaction; it is done by its owner or a superuser."""
-    return (
-        f"-- in database {remark(database)}, when its transaction manager no longer knows it:\n"
-        f"ROLLBACK PREPARED {quoted};"
-    )
 
 
 @check_of(
@@ -395,6 +362,37 @@ def prepared_transactions(rows: list[Any], limits: Limits) -> Finding | list[Fin
         for row in rows
     ]
     return _bad(found) or Finding(Grade.OK, "no prepared transaction is left", value=_longest(rows))
+
+
+@check_of(
+    """SELECT pg_notification_queue_usage()::float AS share, coalesce(a.pid, 0) AS pid, a.started, a.begun,
+              coalesce(a.role, '') AS role, coalesce(a.application, '') AS application,
+              extract(epoch FROM clock_timestamp() - a.xact_start)::float AS age
+         FROM (SELECT) one
+         LEFT JOIN (SELECT pid, usename AS role, application_name AS application, xact_start,
+                           to_json(backend_start) #>> '{}' AS started, to_json(xact_start) #>> '{}' AS begun
+                      FROM pg_stat_activity
+                     WHERE backend_type = 'client backend' AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
+                     ORDER BY state = 'active', xact_start LIMIT 1) a ON true""",
+    warn=0.05,
+    fail=0.50,
+    cost="quick",
+    guard=SEES_ALL,
+    needs=NEEDS,
+)
+def notification_queue(rows: list[Any], limits: Limits) -> Finding:
+    """Notifications that a listener does not take: when their queue is full, NOTIFY fails (limits as a share of it).
+
+    A session that has said LISTEN and stays in a transaction keeps all that came since. It must commit, then listen.
+    """
+    (row,) = rows
+    text = f"{row.share:.1%} of the queue of notifications is used"
+    if not row.pid:
+        fix = "-- nobody is in a transaction now: a listener is slow, or stands still\n" + ALL_IDLE
+    else:
+        text += f"; the oldest transaction is that of {who(row)}, open for {span(row.age)}"
+        fix = f"-- if it listens; the server's log names who does, too\n{_careful(row)}{ending(row)}"
+    return limits.finding(row.share, text, fix=fix, note=0.01)
 
 
 @check_of(

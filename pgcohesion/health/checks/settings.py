@@ -7,7 +7,8 @@ from typing import Any
 from ...view import Grade, count, size, span
 from ..altering import RELOAD, alter_system, quoted
 from ..registry import YOUNG, Finding, Limits, check_of, most
-from .server import setting
+from ..sessions import remark
+from .server import WHOSE, setting
 
 GIB = 1024**3
 
@@ -16,37 +17,57 @@ def _identifier(name: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
-@check_of(
-    # A scalar subquery, so that it is asked after pg_file_settings has marked what waits for a restart.
-    """SELECT coalesce(f.name, '') AS name, f.sourcefile AS file, f.sourceline AS line, f.error
+# A scalar subquery, so that it is asked after pg_file_settings has marked what waits for a restart.
+BROKEN = """SELECT coalesce(f.name, '') AS name, f.sourcefile AS file, f.sourceline AS line, f.error, false AS kept
          FROM pg_file_settings f
         WHERE f.error IS NOT NULL AND NOT coalesce((SELECT s.pending_restart FROM pg_settings s
                                                     WHERE lower(s.name) = lower(f.name)), false)
         UNION ALL
-       SELECT '', coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')), line_number, error
-         FROM pg_hba_file_rules r WHERE error IS NOT NULL
-        ORDER BY file, line""",
+       SELECT '', coalesce(to_jsonb(r) ->> 'file_name', current_setting('hba_file')), line_number, error,
+              type IS NOT NULL
+         FROM pg_hba_file_rules r WHERE error IS NOT NULL"""
+MAPS = """
+        UNION ALL
+       SELECT '', coalesce(to_jsonb(m) ->> 'file_name', current_setting('ident_file')), line_number, error, false
+         FROM pg_ident_file_mappings m WHERE error IS NOT NULL"""
+IN_ORDER = """
+        ORDER BY file, line"""
+
+
+@check_of(
+    BROKEN + MAPS + IN_ORDER,
+    before=(15, BROKEN + IN_ORDER),
     cost="quick",
     guard="has_table_privilege('pg_file_settings', 'SELECT') "
     "AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') "
     "AND has_table_privilege('pg_hba_file_rules', 'SELECT') "
-    "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')",
+    "AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE') "
+    "AND coalesce(has_table_privilege(to_regclass('pg_ident_file_mappings'), 'SELECT'), true) "
+    "AND coalesce(has_function_privilege(to_regprocedure('pg_ident_file_mappings()'), 'EXECUTE'), true)",
     needs="GRANT SELECT ON pg_file_settings, pg_hba_file_rules TO <role>; "
-    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_hba_file_rules() TO <role>;",
+    "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings(), pg_hba_file_rules() TO <role>; "
+    "and from PostgreSQL 15: GRANT SELECT ON pg_ident_file_mappings TO <role>; "
+    "GRANT EXECUTE ON FUNCTION pg_ident_file_mappings() TO <role>;",
 )
 def config_errors(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Errors in the server's configuration files, pg_hba.conf among them.
+    """Errors in the server's configuration files, pg_hba.conf and pg_ident.conf among them.
 
     A reload leaves such a file or setting out, and says so only in the log: a rule that was taken out still lets people
-    in. The next restart does not come up.
+    in. The next restart does not come up. A rule that can never match does no such thing, and lets nobody in.
     """
     found = []
     for row in rows:
+        line = f"line {row.line} of {remark(row.file)}"
+        if row.kept:
+            fix = f"-- take {line} out, or switch on what it asks for; then\n{RELOAD}"
+            text = f"{row.file}, line {row.line}: {row.error}"
+            found.append(Finding(Grade.WARN, text, fix, f"{row.file}:{row.line}"))
+            continue
         what = f"{row.name}: {row.error}" if row.name else row.error
         if row.name and row.file.endswith("postgresql.auto.conf"):
             fix = f"ALTER SYSTEM RESET {_identifier(row.name)};\n{RELOAD}"
         else:
-            fix = f"-- correct line {row.line} of {row.file}, then\n{RELOAD}"
+            fix = f"-- correct {line}, then\n{RELOAD}"
         about = row.name or f"{row.file}:{row.line}"
         found.append(Finding(Grade.FAIL, f"{row.file}, line {row.line}: {what}", fix, about))
     return most(found) or Finding(Grade.OK, "the configuration files have no error")
@@ -81,6 +102,37 @@ def logging(rows: list[Any], limits: Limits) -> Finding:
         return Finding(Grade.OK, "the log has what an incident needs")
     fix = alter_system(*(f"{row.name} = {LOGS[row.name][0]}" for row in rows))
     return Finding(Grade.INFO, "not logged: " + ", ".join(LOGS[row.name][1] for row in rows), fix)
+
+
+@check_of(
+    f"""WITH hidden AS (SELECT count(*)::int AS sessions FROM pg_stat_activity
+                         WHERE state = 'disabled' AND backend_type = 'client backend')
+       SELECT s.name, '' AS role, '' AS database, h.sessions FROM pg_settings s, hidden h
+        WHERE s.name = 'track_activities' AND s.setting = 'off'
+          AND s.source NOT IN ('client', 'session', 'user', 'database', 'database user')
+        UNION ALL
+       SELECT split_part(c.line, '=', 1), {WHOSE},
+              coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), ''), h.sessions
+         FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line), hidden h
+        WHERE split_part(c.line, '=', 1) IN ('track_activities', 'track_counts')
+          AND NOT split_part(c.line, '=', 2)::bool
+        ORDER BY 1, 2, 3""",  # noqa: S608  (constants)
+    cost="quick",
+)
+def untracked(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Sessions that are not watched: what they do is shown to nobody, or what they change is not counted.
+
+    Checks of sessions find nothing wrong with those that they cannot see, and autovacuum does not come for rows that
+    nobody counted.
+    """
+    found = []
+    for row in rows:
+        whose, fix, undo = setting(row.name, "on", "off", row.role, row.database)
+        blind = row.name == "track_activities"
+        hidden = f"the work of {count(row.sessions, 'session')} is hidden"
+        what = hidden if blind else "autovacuum misses what they change"
+        found.append(Finding(Grade.WARN, f"{row.name} is off{whose}: {what}", fix, row.name, undo=undo))
+    return most(found) or Finding(Grade.OK, "what sessions do is seen and counted")
 
 
 OF_ROLES = {"statement_timeout": "30s", "lock_timeout": "5s"}
@@ -141,11 +193,11 @@ def shared_buffers(rows: list[Any], limits: Limits) -> Finding:
 
 
 @check_of(
-    """SELECT s.name, '' AS role, '' AS database, '' AS other FROM pg_settings s
+    f"""SELECT s.name, '' AS role, '' AS database, '' AS other FROM pg_settings s
         WHERE s.name LIKE 'enable\\_%' AND s.boot_val = 'on' AND s.setting = 'off'
           AND s.source IN ('configuration file', 'command line', 'environment variable')
         UNION ALL
-       SELECT split_part(c.line, '=', 1), coalesce(quote_ident(pg_get_userbyid(nullif(r.setrole, 0))), ''),
+       SELECT split_part(c.line, '=', 1), {WHOSE},
               coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), ''), ''
          FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
          JOIN pg_settings s ON s.name = split_part(c.line, '=', 1) AND s.boot_val = 'on'
@@ -154,7 +206,7 @@ def shared_buffers(rows: list[Any], limits: Limits) -> Finding:
        SELECT r.name, '', '', s.setting FROM pg_settings r JOIN pg_settings s ON s.name = 'seq_page_cost'
         WHERE r.name = 'random_page_cost' AND r.setting::float < s.setting::float
           AND r.source NOT IN ('database', 'user', 'database user')
-        ORDER BY 1, 2, 3"""
+        ORDER BY 1, 2, 3"""  # noqa: S608  (constants)
 )
 def planner(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Ways of planning that are switched off for everybody, and costs that turn the world around.

@@ -8,7 +8,7 @@ from ...view import Grade, count, span
 from ..altering import alter_system
 from ..catalogue import COUNTED
 from ..registry import Finding, Limits, check_of, most
-from .sessions import NEEDS, SEES_ALL
+from ..sessions import NEEDS, SEES_ALL
 
 LEAST_DEAD = 10_000
 GIB = 1024**3
@@ -138,6 +138,40 @@ def autovacuum_off_tables(rows: list[Any], limits: Limits) -> Finding | list[Fin
     return most(found) or Finding(Grade.OK, "autovacuum sees every table")
 
 
+@check_of(
+    """SELECT coalesce(t.oid, c.oid)::regclass::text AS name, t.oid IS NOT NULL AS toast, o.option_name AS option,
+              o.option_value AS value, c.reltuples::float AS rows
+         FROM pg_class c
+        CROSS JOIN LATERAL pg_options_to_table(c.reloptions) o
+         LEFT JOIN pg_class t ON t.reltoastrelid = c.oid
+        WHERE c.reloptions IS NOT NULL AND c.relkind IN ('r', 'm', 't') AND c.relpersistence <> 't'
+          AND CASE WHEN o.option_name ~ '^autovacuum_(vacuum|analyze)_scale_factor$' THEN o.option_value::float >= 1
+                   WHEN o.option_name ~ '^autovacuum_(vacuum|analyze)_threshold$'
+                   THEN o.option_value::float >= greatest(1e8, 10 * c.reltuples)
+                   WHEN o.option_name = 'autovacuum_vacuum_cost_delay' THEN o.option_value::float >= 50
+                   ELSE false END
+        ORDER BY c.reltuples DESC, name, option""",
+    scope="database",
+)
+def timid_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Tables with storage parameters with which autovacuum hardly ever comes, though it is on.
+
+    They are as good as left alone, and nothing says so: dead rows pile up, or the statistics grow old.
+    """
+    tables: dict[tuple[str, bool], list[Any]] = {}
+    for row in rows:
+        tables.setdefault((row.name, row.toast), []).append(row)
+    found = []
+    for (name, toast), options in tables.items():
+        given = {f"{'toast.' if toast else ''}{row.option}": row.value for row in options}
+        settings = ", ".join(f"{option} = {value}" for option, value in given.items())
+        fix = f"SET lock_timeout = '2s';\nALTER TABLE {name} RESET ({', '.join(given)});"
+        undo = f"ALTER TABLE {name} SET ({settings});"
+        text = f"{name} has {settings}: autovacuum hardly comes"
+        found.append(Finding(Grade.WARN, text, fix, name, max(options[0].rows, 0.0), undo=undo))
+    return most(found) or Finding(Grade.OK, "no table keeps autovacuum away")
+
+
 def _held(row: Any) -> str:
     """Return who keeps vacuum from removing rows, and for how long."""
     if row.held_for is None:
@@ -155,12 +189,14 @@ def _vacuum(row: Any) -> tuple[str, str]:
 
 
 @check_of(
-    f"""SELECT c.oid::regclass::text AS name, s.dead, s.dead::float / greatest(s.live + s.dead, 1) AS share,
+    f"""SELECT CASE c.relkind WHEN 't' THEN (SELECT o.oid FROM pg_class o WHERE o.reltoastrelid = c.oid)
+                   ELSE c.oid END::regclass::text AS name, c.relkind = 't' AS toast,
+              s.dead, s.dead::float / greatest(s.live + s.dead, 1) AS share,
               h.who, h.age AS held, h.seconds AS held_for, {SOON} AS soon
          FROM pg_class c
         CROSS JOIN LATERAL (SELECT pg_stat_get_dead_tuples(c.oid) AS dead, pg_stat_get_live_tuples(c.oid) AS live) s
          LEFT JOIN {HOLDER} h ON true
-        WHERE {TABLES} AND s.dead >= {LEAST_DEAD}
+        WHERE c.relkind IN ('r', 'm', 't') AND c.oid >= 16384 AND c.relpersistence <> 't' AND s.dead >= {LEAST_DEAD}
           AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum p
                            WHERE p.relid = c.oid AND p.datname = current_database())
         ORDER BY s.dead DESC""",  # noqa: S608  (constants)
@@ -179,7 +215,8 @@ def dead_rows(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         if row.soon and not row.who:
             continue
         why, fix = _vacuum(row)
-        text = f"{row.name} has {row.dead:,} dead rows ({row.share:.0%}){why}"
+        what = " (its TOAST table)" if row.toast else ""
+        text = f"{row.name}{what} has {row.dead:,} dead rows ({row.share:.0%}){why}"
         found.append(limits.finding(row.share, text, fix=fix, object=row.name))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(Grade.OK, "autovacuum keeps up")
 

@@ -9,7 +9,7 @@ from ...redact import masked
 from ...view import Grade, count, size, span
 from ..altering import alter_system
 from ..registry import YOUNG, Finding, Limits, check_of, most
-from .sessions import remark
+from ..sessions import remark
 
 MIB, GIB = 1024**2, 1024**3
 ARCHIVING = "-- with pgBackRest, for one:\n" + alter_system(
@@ -21,7 +21,8 @@ LONG = 600.0
 
 @check_of(
     """SELECT slot_name AS name, quote_literal(slot_name) AS quoted, slot_type AS kind, coalesce(plugin, '') AS plugin,
-              coalesce(database, '') AS database, coalesce(pg_wal_lsn_diff(
+              coalesce(database, '') AS database, two_phase,
+              coalesce((to_jsonb(s) ->> 'failover')::bool, false) AS failover, coalesce(pg_wal_lsn_diff(
                   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
                   restart_lsn), 0)::float AS kept,
               extract(epoch FROM now() - (to_jsonb(s) ->> 'inactive_since')::timestamptz)::float AS age
@@ -48,8 +49,10 @@ def inactive_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         )
         undo = f"SELECT pg_create_physical_replication_slot({row.quoted}, true);  -- keeps WAL from now on"  # noqa: S608  (quoted there)
         if row.kind == "logical":
-            plugin = row.plugin.replace("'", "''")
-            undo = f"SELECT pg_create_logical_replication_slot({row.quoted}, '{plugin}');  -- in {remark(row.database)}"
+            made = [row.quoted, "'" + row.plugin.replace("'", "''") + "'"]
+            if row.two_phase or row.failover:
+                made += ["false", str(row.two_phase).lower(), *(["true"] if row.failover else [])]
+            undo = f"SELECT pg_create_logical_replication_slot({', '.join(made)});  -- in {remark(row.database)}"
         text = f"slot {row.name} was not read{since} and keeps {size(row.kept)} of WAL"
         found.append(limits.finding(row.kept, text, fix=fix, object=row.name, undo=undo, note=0))
     return most(found) or Finding(Grade.OK, "no slot keeps WAL that nobody reads", value=0)
@@ -246,9 +249,8 @@ def wal_size(rows: list[Any], limits: Limits) -> Finding:
     elif row.slot:
         why = f"slot {row.slot} keeps it"
         fix = "SELECT slot_name, active, restart_lsn, wal_status FROM pg_replication_slots ORDER BY restart_lsn;"
-    return limits.finding(
-        row.bytes / row.limit, f"pg_wal is {size(row.bytes)}, the settings allow {size(row.limit)}: {why}", fix=fix
-    )
+    share, text = row.bytes / row.limit, f"pg_wal is {size(row.bytes)}, the settings allow {size(row.limit)}"
+    return limits.finding(share, text if limits.grade(share) is Grade.OK else f"{text}: {why}", fix=fix)
 
 
 def _checkpoints(requested: str, timed: str, view: str) -> str:

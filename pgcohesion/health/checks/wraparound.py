@@ -13,7 +13,8 @@ IDS = 2**31
 HOLDER = f"""(SELECT who, age::float FROM ({HOLDERS}
               UNION ALL
              SELECT 'slot ' || slot_name, age(catalog_xmin), NULL, NOT active, NULL FROM pg_replication_slots
-              WHERE catalog_xmin IS NOT NULL AND coalesce(wal_status, '') <> 'lost') a ORDER BY age DESC LIMIT 1)"""  # noqa: S608  (constants)
+              WHERE catalog_xmin IS NOT NULL AND coalesce(wal_status, '') <> 'lost') a
+             ORDER BY age DESC, since LIMIT 1)"""  # noqa: S608  (constants)
 
 
 def _held(row: Any, age: float) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from ...connections.availability import ADVICE
 from ...redact import redact
 from ...view import Grade
 
@@ -80,8 +79,7 @@ def families(report: Report) -> Iterator[Family]:
 
 
 def _of_hosts(report: Report, env: Labels) -> Iterator[Family]:
-    silent = (*ADVICE, "unreachable")
-    down = {one.host: one.kind for one in report.results if one.check == "availability" and one.kind in silent}
+    down = {host: one.kind for host, one in report.down.items()}
     hosts = sorted({finding.host for finding in report.results} | {""})
     up = tuple(((*env, ("host", host)), float(host not in down)) for host in hosts)
     why = tuple(((*env, ("host", host), ("kind", kind)), 1.0) for host, kind in sorted(down.items()))

@@ -113,7 +113,7 @@ def heal(ctx: Context, *, apply: bool = False, check: str = "", object: str = ""
     healing is switched off, the budget is used up or the breaker is open, Locked when another healer is at work on the
     server, CohesionError when a finding stays.
     """
-    from .. import check as look
+    from .. import check as run
 
     if check and check not in HEALED:
         raise UsageError(f"nothing heals `{check}`", fix=suggestion(check, HEALED))
@@ -122,7 +122,7 @@ def heal(ctx: Context, *, apply: bool = False, check: str = "", object: str = ""
     _consistent(ctx)
     off = ctx.config.health.disabled
     only = check or ",".join(name for name in HEALED if name not in off)
-    report = look(ctx, only, remember=False)
+    report = run(ctx, only, remember=False)
     report.demand(f"`{ctx.env}` cannot be healed")
     bad = [one for one in report.results if one.grade in BAD and object in ("", one.object)]
     server = ctx.watched if ctx.only_looked_at else ctx.db
@@ -288,11 +288,11 @@ class Healer:
 
     def _verified(self, finding: Finding) -> str:
         """Look again until the finding is gone, and return ``done``; or what is still found, or not to be known."""
-        from .. import check as look
+        from .. import check as run
 
         deadline = time.monotonic() + PATIENCE
         while True:
-            found = look(self.ctx, finding.check, remember=False).results
+            found = run(self.ctx, finding.check, remember=False).results
             same = [one.text for one in found if one.fingerprint == finding.fingerprint and one.grade in BAD]
             if not same and judging(found)(finding.check, finding.host, finding.database):
                 return DONE

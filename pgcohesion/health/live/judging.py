@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from ...output import Output
-from ..registry import Finding, Limits
+from ..registry import Limits
 from .past import Past
 from .snapshot import Judged
 
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from .reader import Reader
 
 QUICK_EVERY, STANDARD_EVERY, TICK = 30.0, 600.0, 10.0
-
-
-def merged(before: tuple[Finding, ...], report: Report) -> tuple[Finding, ...]:
-    """Return the findings of *report*, and those of *before* of checks that it did not run."""
-    ran = {finding.check for finding in report.results}
-    return (*(finding for finding in before if finding.check not in ran), *report.results)
 
 
 class Judge:
@@ -87,8 +81,7 @@ class Judge:
             if not self._ended.is_set() and time.monotonic() >= self._due[profile]:
                 self._due[profile] = time.monotonic() + every
                 report = self._report(profile)
-                found = merged(self.judged.findings, report)
-                self.judged = replace(self.judged, findings=found, at=time.time())
+                self.judged = replace(self.judged, findings=report.over(self.judged.findings), at=time.time())
                 self._wake()
 
     def _prepared(self) -> Judged:

@@ -51,9 +51,9 @@ class Past:
                 return []
             try:
                 history.ensure(TABLE)
-                history.connection.execute("DELETE FROM watched WHERE at < ?", (since,))
                 found = history.connection.execute(
-                    "SELECT at, tps, active, waiting FROM watched WHERE host = ? ORDER BY at", (self._ctx.host,)
+                    "SELECT at, tps, active, waiting FROM watched WHERE host = ? AND at >= ? ORDER BY at",
+                    (self._ctx.host, since),
                 )
                 rows = [Point(*row) for row in found]
             except sqlite3.Error:
@@ -75,6 +75,7 @@ class Past:
     def _written(self, history: History, means: Sequence[Point]) -> bool:
         values = [(one.at, self._ctx.host, one.tps, one.active, one.waiting) for one in means]
         try:
+            history.connection.execute("DELETE FROM watched WHERE at < ?", (means[-1].at - LOOKED_BACK,))
             history.connection.executemany("INSERT INTO watched VALUES (?, ?, ?, ?, ?)", values)
         except sqlite3.Error:
             return False

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from ...connections import translate
+from ...connections.availability import gist
 from ...errors import CohesionError, ConfigError
-from ..running import missing, trouble
+from ..door import missing, trouble
 from .facts import Facts, Statement, prepare, read, statement_texts, statements, statements_schema
 from .memory import Memory, Point, gains
 from .snapshot import Seen, Top, Trouble
@@ -164,7 +165,7 @@ class Reader:
         row = trouble(error, self.ctx, PATIENCE)
         before = self.seen.trouble
         since = before.since if before else self.asking or time.time()
-        found = Trouble(row.kind, tidy(row.words), row.fix, since)
+        found = Trouble(row.kind, tidy(gist(row.words)), row.fix, since)
         self.seen = replace(self.seen, number=self.seen.number + 1, trouble=found)
 
 

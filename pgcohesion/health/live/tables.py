@@ -56,12 +56,12 @@ class Section(Struct, frozen=True):
 
 
 SESSIONS = (
-    Column("pid", 7, right=True), Column("role", 10), Column("database", 9), Column("application", 14, 100),
+    Column("pid", 7, right=True), Column("role", 10), Column("database", 9, 70), Column("application", 14, 100),
     Column("client", 15, 150), Column("state", 7), Column("wait", 15), Column("xact", 6, 120, right=True),
     Column("age", 6, right=True), Column("query"),
 )  # fmt: skip
 LOCKS = (
-    Column("pid", 12), Column("role", 10), Column("application", 14, 110), Column("age", 6, right=True),
+    Column("pid", 12), Column("role", 10, 70), Column("application", 14, 110), Column("age", 6, right=True),
     Column("mode or state", 15), Column("on", 16), Column("query"),
 )  # fmt: skip
 FINDINGS = (Column("grade", 7), Column("check", 20), Column("finding"))

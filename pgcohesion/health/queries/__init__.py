@@ -184,7 +184,8 @@ def note(ctx: Context, history: History) -> None:
     try:
         if time.time() - counted.kept_at(history) < EVERY:
             return
-        now = counted.read(ctx.watched)
+        with ctx.watched.within(ctx.config.health.timeout):
+            now = counted.read(ctx.watched)
         if now is not None:
             counted.keep(history, now)
     except (CohesionError, sqlite3.Error) as error:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...runner import Runner
 
 UNGUARDED = ("development", "test")
-ARCHIVE = "SELECT current_setting('archive_command') AS command WHERE current_setting('archive_mode') <> 'off'"
+ARCHIVE = "SELECT current_setting('archive_command') AS command, current_setting('archive_mode') <> 'off' AS archiving"
 PUSHES = ("archive-push", "wal-push")
 USERS = {"pgbackrest": "postgres", "barman": "barman", "wal-g": "postgres"}
 
@@ -42,10 +42,13 @@ for name in */; do
 done
 """
 
-# $1 folder, $2 how the entries are called: of each its change, bytes and name; of a folder those of all its files
+# $1 folder, $2 how the entries are called, $3 data folder (empty: elsewhere): whether both are on one disk; then of
+# each entry its change, bytes and name; of a folder those of all its files
 FILES = r"""
 export LC_ALL=C
 cd "$1" || exit 44
+[ "$(df -P . | awk 'NR == 2 { print $1 }')" = "$([ -n "$3" ] && df -P "$3" | awk 'NR == 2 { print $1 }')" ] &&
+    echo same || echo other
 find . -mindepth 1 -maxdepth 1 -name "$2" | while IFS= read -r name; do
     total=$(find "$name" -type f -exec ls -ln {} + | awk '{ s += $5 } END { printf "%.0f", s }')
     printf '%s\t%s\t%s\n' "$(date -r "$name" +%s)" "$total" "${name#./}"
@@ -57,7 +60,8 @@ class Backups(Struct, frozen=True, kw_only=True):
     """Everything that is known of an environment's backups; *now* in epoch seconds.
 
     *protected*: the environment is. *relaxed*: it is one of a laptop or of tests, where old backups hurt nobody.
-    *undeclared*: what archive_command speaks of and nobody has declared. *ours*: we can make backups of the server.
+    *undeclared*: what archive_command speaks of and nobody has declared. Not *archiving*: archive_mode is off. *ours*:
+    we can make backups of the server.
     """
 
     stores: tuple[Store, ...]
@@ -66,13 +70,15 @@ class Backups(Struct, frozen=True, kw_only=True):
     protected: bool = False
     relaxed: bool = False
     undeclared: str = ""
+    archiving: bool = True
     ours: bool = True
 
 
 def read(ctx: Context) -> list[Any] | None:
     """Return the backups of an environment as one value. An engine that cannot be asked is a problem of its own."""
     declared = ctx.config.health.backups
-    command = "".join(row.command for row in ask_if_up(ctx, ARCHIVE))
+    archive = ask_if_up(ctx, ARCHIVE)
+    command = "".join(row.command for row in archive if row.archiving)
     pushing = _pushing(command) if not any(one.engine != "pgcohesion" for one in declared.values()) else []
     stores = [store for name, one in declared.items() for store in _declared(ctx, name, one)]
     ours = not ctx.only_looked_at  # its host, too
@@ -88,6 +94,7 @@ def read(ctx: Context) -> list[Any] | None:
             protected=ctx.config.protected,
             relaxed=ctx.env in UNGUARDED,
             undeclared="" if stores else masked(command),
+            archiving=all(row.archiving for row in archive),
             ours=ours,
         )
     ]
@@ -133,7 +140,8 @@ def _asked(ctx: Context, runner: Runner, name: str, one: Declared) -> list[Store
 def _files(ctx: Context, runner: Runner, one: Declared) -> Store:
     folder, user = one.folder or "", one.user or (None if one.ssh else ctx.server.user)
     try:
-        lines = _said(runner, ("sh", "-c", FILES, "files", folder, one.pattern), user).splitlines()
+        data = "" if one.ssh else ctx.server.data_folder()
+        lines = _said(runner, ("sh", "-c", FILES, "files", folder, one.pattern, data), user).splitlines()
     except CohesionError as error:
         return engines.broken(f"{folder}/{one.pattern}", "files", error.why or error.what, f"ls -ld {folder}")
     return engines.files(lines, folder, one.pattern)

@@ -35,7 +35,7 @@ class Store(Struct, frozen=True, kw_only=True):
 
     *problems* are its own complaints. *make* and *look*: the lines that make a backup and show them. *wal*: it keeps
     WAL as well, so that the time since its last backup is not lost. *verified_at* in epoch seconds, 0: never, None:
-    nobody says. *same_disk*: the data lie there, too. *database*: of our own ones.
+    nobody says. *folder*: where they lie, and *same_disk*: the data, too. *database*: of our own ones.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Store(Struct, frozen=True, kw_only=True):
     wal: bool = True
     keep: int | None = None
     verified_at: float | None = None
+    folder: str = ""
     same_disk: bool = False
     declared: bool = True
     database: str = ""
@@ -183,6 +184,7 @@ def own(lines: Sequence[str], env: str, folder: str, databases: Sequence[str]) -
             engine="pgcohesion",
             backups=_in_order(backups),
             wal=False,
+            folder=folder,
             make=f"inv backup.create --database={shlex.quote(database)} --env={env}",
             look=f"inv backup.list --env={env}",
             database=database,
@@ -216,9 +218,9 @@ def slug(database: str) -> str:
 
 
 def files(lines: Sequence[str], folder: str, pattern: str) -> Store:
-    """Read what FILES in :mod:`.backups` writes: of each entry its change, its bytes and its name."""
+    """Read what FILES in :mod:`.backups` writes: its disk, then of each entry its change, its bytes and its name."""
     found = []
-    for line in lines:
+    for line in lines[1:]:
         changed, total, name = line.split("\t", 2)
         trouble = "" if int(total) else "it is empty"
         found.append(
@@ -238,6 +240,8 @@ def files(lines: Sequence[str], folder: str, pattern: str) -> Store:
         make="# run the job that makes them, and look why it did not: systemctl list-timers, crontab -l",
         look=f"ls -lt {shlex.quote(folder)}",
         wal=False,
+        folder=folder,
+        same_disk=lines[:1] == ["same"],
     )
 
 

@@ -21,6 +21,7 @@ SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS data,
        CASE WHEN current_setting('logging_collector') = 'on' THEN
             (SELECT setting FROM pg_settings WHERE name = 'log_directory') END AS log,
        CASE WHEN current_setting('ssl') = 'on' THEN current_setting('ssl_cert_file') END AS certificate,
+       current_setting('ssl_key_file') AS key, extract(epoch FROM pg_conf_load_time())::float AS loaded,
        pg_size_bytes(current_setting('shared_buffers'))::float AS shared_buffers,
        pg_size_bytes(current_setting('work_mem'))::float AS work_mem,
        pg_size_bytes(CASE WHEN current_setting('autovacuum_work_mem') = '-1'
@@ -35,11 +36,11 @@ SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS data,
        extract(epoch FROM pg_postmaster_start_time())::float AS started
 """
 
-# $1 data folder, $2 certificate (empty: none), then pairs of what a folder holds and its path. Each section begins with
-# `== name`. What cannot be read is left out; a file system that hangs is given up after 3 s.
+# $1 data folder, $2 certificate (empty: none), $3 its key, then pairs of what a folder holds and its path. Each section
+# begins with `== name`. What cannot be read is left out; a file system that hangs is given up after 3 s.
 SCRIPT = r"""
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
-data=$1 certificate=$2; shift 2
+data=$1 certificate=$2 key=$3; shift 3
 [ -d "$data" ] && [ -e "$data/PG_VERSION" ] || { echo '== absent'; exit; }
 echo '== clock'; date +%s.%N
 command -v timeout >/dev/null && T='timeout -s KILL 3' || T=
@@ -103,6 +104,11 @@ fi
 if [ -n "$certificate" ]; then
     echo '== certificate'
     cd "$data" && openssl x509 -noout -enddate -in "$certificate"
+    echo '== renewed'; stat -L -c %Y "$certificate"
+    echo '== key'; stat -L -c '%a %u %U' "$key"
+    if ours=$(openssl pkey -pubout -passin pass: -in "$key"); then
+        [ "$ours" = "$(openssl x509 -noout -pubkey -in "$certificate")" ] && echo same || echo other
+    fi
 fi
 for mark in /run/systemd/container /.dockerenv /run/.containerenv; do [ -e $mark ] && echo '== container' && break; done
 [ -d /run/systemd/system ] && { echo '== synchronized'; $T timedatectl show -p NTPSynchronized --value; }
@@ -157,6 +163,7 @@ class Host(Struct, frozen=True, kw_only=True):
 
     *remote*: not the one that we run on. *unit*: the systemd unit of the server, where it has one. *memory* is
     /proc/meminfo. *pressure*: the share of the last five minutes in which everybody waited for memory or io.
+    *key_fits*: whether the certificate is the key's.
     """
 
     remote: bool = False
@@ -181,6 +188,12 @@ class Host(Struct, frozen=True, kw_only=True):
     kernel: tuple[Event, ...] | None = None
     certificate: str = ""
     certificate_left: float | None = None
+    certificate_changed: float | None = None
+    key: str = ""
+    key_mode: int | None = None
+    key_owner: str = ""
+    key_owned: bool = True
+    key_fits: bool | None = None
     clock_off: float | None = None
     synchronized: bool | None = None
     reboot: tuple[str, ...] | None = None
@@ -203,7 +216,8 @@ def read(ctx: Context) -> list[Any] | None:
     data = (settings and settings.data) or ("" if guest else ctx.server.data_folder())
     packaged = ctx.config.postgresql.source == "packages" and not guest
     certificate = (settings and settings.certificate) or ""
-    argv = ("sh", "-c", SCRIPT, "host", data, certificate, *_folders(ctx, settings, data))
+    key = settings.key if settings and certificate else ""
+    argv = ("sh", "-c", SCRIPT, "host", data, certificate, key, *_folders(ctx, settings, data))
     before = time.time()
     done = ctx.runner.run(argv, user="root" if packaged else None)
     sections = dict(_sections(done.stdout))
@@ -217,6 +231,7 @@ def read(ctx: Context) -> list[Any] | None:
             unit="" if guest else getattr(ctx.server, "unit", ""),
             folder=data,
             certificate=certificate,
+            key=key,
             settings=settings,
         )
     ]
@@ -262,7 +277,9 @@ def facts_of(sections: dict[str, list[str]], clock: tuple[float, float]) -> dict
         "overcommit": _whole(sections, "overcommit"),
         "oom_score_adj": _whole(sections, "oom_score_adj"),
         "transparent": "".join(re.findall(r"\[(\w+)\]", " ".join(sections.get("transparent", ())))),
+        **_key(sections),
         "certificate_left": _certificate(sections, now),
+        "certificate_changed": _number(sections, "renewed", 0),
         "clock_off": max(clock[0] - now, now - clock[1], 0.0),
         "synchronized": {"yes": True, "no": False}.get(_first(sections, "synchronized")),
         "container": "container" in sections,
@@ -382,6 +399,19 @@ def _certificate(sections: dict[str, list[str]], now: float) -> float | None:
 
     line = "".join(sections.get("certificate", ()))
     return cert_time_to_seconds(line.removeprefix("notAfter=")) - now if line.startswith("notAfter=") else None
+
+
+def _key(sections: dict[str, list[str]]) -> dict[str, Any]:
+    words = " ".join(sections.get("key", ())).split()
+    if len(words) < 3:
+        return {}
+    server = (sections.get("program") or ["", ""])[1:2]
+    return {
+        "key_mode": int(words[0], 8),
+        "key_owner": words[2],
+        "key_owned": words[1] == "0" or not server or server[0] in ("", words[1]),
+        "key_fits": {"same": True, "other": False}.get(words[-1]),
+    }
 
 
 def _cores(lines: Sequence[str], now: float) -> Iterator[Core]:

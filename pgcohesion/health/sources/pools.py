@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from msgspec import Struct
-from psycopg.rows import namedtuple_row
 
+from ...connections import Database
 from ...connections.availability import kind
-from ...errors import CohesionError
+from ...errors import CohesionError, DeadlineExceeded
 from . import beside
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def read(ctx: Context) -> list[Any] | None:
     at = _position(ctx)
     parameters = _parameters(ctx)
     with ThreadPoolExecutor(len(replicas)) as crew:
-        hosts = tuple(crew.map(lambda replica: _host(replica, parameters, at), replicas))
+        hosts = tuple(crew.map(lambda replica: _host(replica, parameters, ctx.config.main_database, at), replicas))
     return [Pools(hosts=hosts, max_lag=ctx.config.connections.replicas.max_lag)]
 
 
@@ -135,28 +135,30 @@ def _parameters(ctx: Context) -> dict[str, Any]:
     return {
         "user": role,
         "password": secret.reveal() if secret else None,
-        "dbname": ctx.config.main_database,
         "connect_timeout": max(2, round(ctx.config.connections.connect_timeout)),
         "tcp_user_timeout": STATEMENT,
         "options": f"-c statement_timeout={STATEMENT}",
-        "application_name": "pgcohesion health",
     }
 
 
-def _host(replica: str, parameters: dict[str, Any], at: float | None) -> Host:
+def _host(replica: str, parameters: dict[str, Any], database: str, at: float | None) -> Host:
     host, colon, port = replica.rpartition(":")
     place = {"host": host, "port": port} if colon and port.isdigit() else {"host": replica}
     place["host"] = place["host"].strip("[]")
-    given: dict[str, Any] = {**parameters, **place}
+    db = Database(lambda: {**parameters, **place}, database, "pgcohesion health")
     try:
-        with psycopg.connect(**given, autocommit=True, row_factory=namedtuple_row) as connection:
-            row = connection.execute(REPLICA.encode()).fetchone()
-            if at is not None and row is not None and row.at is not None and row.at < at:
+        with db.within(parameters["connect_timeout"] + STATEMENT / 1000):
+            (row,) = db.execute(REPLICA)
+            if at is not None and row.at is not None and row.at < at:
                 time.sleep(MOMENT)  # what was on its way has then come
-                row = connection.execute(REPLICA.encode()).fetchone()
-    except psycopg.Error as error:
-        return Host(name=replica, problem=str(error).strip().splitlines()[-1], kind=kind(error))
-    assert row is not None
+                (row,) = db.execute(REPLICA)
+    except CohesionError as error:
+        cause = error.__cause__
+        late = "query_timeout" if isinstance(error, DeadlineExceeded) else ""
+        of = kind(cause) if isinstance(cause, psycopg.Error) and not late else late
+        return Host(name=replica, problem=(error.why or error.what).strip().splitlines()[-1], kind=of)
+    finally:
+        db.close()
     if not row.standby or at is None or row.at is None:
         return Host(name=replica, standby=row.standby)
     behind = max(0.0, at - row.at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from psycopg.sql import SQL, Identifier
 
 from pgcohesion.health.registry import Finding
+from pgcohesion.view import Grade
 
 from .sessions import HOSTILE, role
 from .stage import Fault, Lookalike, Stage
@@ -45,6 +46,11 @@ def database_is_full(stage: Stage) -> None:
         stage.connect(dbname=HOSTILE)
 
 
+def database_for_one(stage: Stage) -> str:
+    stage.sql(f"ALTER DATABASE {stage.database} CONNECTION LIMIT 1")
+    return stage.database
+
+
 FAULTS = [
     Fault("slots that run out", "connections", crowd, sets=("health.limits.connections.warn=0.3",), mend=disperse),
     Fault("a role near its limit", "role_connections", role_is_full, HOSTILE),
@@ -55,6 +61,7 @@ FAULTS = [
         HOSTILE,
         sets=("health.limits.database_connections.fail=2",),
     ),
+    Fault("a database that one may enter", "database_connections", database_for_one, grade=Grade.FAIL),
 ]
 LOOKALIKES = [
     Lookalike("a role that may connect once, and does", "role_connections", singleton),

@@ -101,6 +101,14 @@ def forget(stage: Stage, finding: Finding) -> None:
 
 
 MANY = ("health.limits.rollbacks.warn=0.1", "health.limits.rollbacks.fail=0.3")
+
+
+def dumped(stage: Stage) -> str:
+    stage.connect(application_name="pg_dump")
+    reading(stage)
+    return stage.database
+
+
 FAULTS = [
     Fault("a deadlock", "deadlocks", deadlocked, mend=forget, back=standing("log_lock_waits", None)),
     Fault(
@@ -133,6 +141,7 @@ FAULTS = [
 LOOKALIKES = [
     Lookalike("work that is committed", "rollbacks", working),
     Lookalike("a sort in memory", "temp_files", working, sets=("health.limits.temp_files.warn=1000000",)),
+    Lookalike("a dump that reads everything once", "cache_misses", dumped),
     Lookalike("a cache that holds what is read", "cache_misses", reading_once),
     Lookalike("a disk of which little is read", "slow_reads", reading_once, ("health.limits.slow_reads.warn=0.0001",)),
     Lookalike("sessions that end by themselves", "lost_sessions", opened),

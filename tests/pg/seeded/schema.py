@@ -268,6 +268,11 @@ FAULTS = [
         "no_primary_key",
         keyless('CREATE UNIQUE INDEX "odd u" ON {table} (a) INCLUDE (b)', columns="a int NOT NULL, b text"),
     ),
+    Fault(
+        "a table with an index that sorts as no key may",
+        "no_primary_key",
+        keyless('CREATE UNIQUE INDEX "odd u" ON {table} (a DESC)', columns="a int NOT NULL, b text"),
+    ),
     Fault("a partitioned table without a key", "no_primary_key", keyless_whole, mend=add_whole_key),
     Fault("a check that is not valid", "unvalidated_constraints", not_valid, f'{TABLE}."odd c"'),
     Fault("a foreign key that is not valid", "unvalidated_constraints", key_not_valid, f'{TABLE}."odd c"'),

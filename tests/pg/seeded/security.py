@@ -57,6 +57,40 @@ def wrong_rule(stage: Stage) -> str:
     return f"{file}:{len(file.read_text().splitlines())}"
 
 
+def wrong_map(stage: Stage) -> str:
+    file = Path(one(stage, "SHOW ident_file"))
+    before = file.read_text()
+    stage.later(lambda: file.write_text(before))
+    file.write_text(f"{before.rstrip()}\nonly two\n")
+    return f"{file}:{len(file.read_text().splitlines())}"
+
+
+def unencrypted_rule(stage: Stage) -> str:
+    """Want encryption that is not switched on."""
+    file = hba(stage, "hostssl all all 10.0.0.0/8 scram-sha-256")
+    return f"{file}:{len(file.read_text().splitlines())}"
+
+
+def wrong_name(stage: Stage) -> None:
+    """Write a setting that does not exist into a file whose name would end a comment."""
+    file = Path(one(stage, "SHOW config_file"))
+    before = file.read_text()
+    odd = file.with_name("it's\nSELECT 1;.conf")
+
+    def back() -> None:
+        file.write_text(before)
+        odd.unlink(missing_ok=True)
+
+    stage.later(back)
+    odd.write_text("work_memory = 1\n")
+    file.write_text(f"{before}\ninclude 'it''s\\nSELECT 1;.conf'\n")
+
+
+def correct(stage: Stage, finding: Finding) -> None:
+    assert finding.fix.splitlines()[1:] == ["SELECT pg_reload_conf();"]
+    Path(one(stage, "SHOW data_directory"), "it's\nSELECT 1;.conf").write_text("work_mem = '4MB'\n")
+
+
 def take_out(stage: Stage, finding: Finding) -> None:
     name, _, number = finding.object.rpartition(":")
     kept = Path(name).read_text().splitlines()
@@ -373,6 +407,9 @@ ODD = 'public."odd ""t"'
 FAULTS = [
     Fault("a setting that the server cannot read", "config_errors", wrong_value, "work_mem", grade=Grade.FAIL),
     Fault("a rule that the server cannot read", "config_errors", wrong_rule, grade=Grade.FAIL, mend=take_out),
+    Fault("a rule that can never match", "config_errors", unencrypted_rule, mend=take_out),
+    Fault("a file with an odd name", "config_errors", wrong_name, "work_memory", grade=Grade.FAIL, mend=correct),
+    Fault("a map that the server cannot read", "config_errors", wrong_map, grade=Grade.FAIL, mend=take_out, least=15),
     Fault(
         "a rule that trusts a network",
         "hba_rules",

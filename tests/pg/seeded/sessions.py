@@ -148,6 +148,27 @@ def waiter(stage: Stage) -> str:
     return busy(stage, stage.connect(), "SELECT FROM public.held")
 
 
+def beside(stage: Stage) -> str:
+    """Work for a moment while another's transaction is old: every snapshot is as old as that."""
+    stage.connect().execute("BEGIN; SELECT pg_current_xact_id()")
+    stage.sql("DO $$ BEGIN FOR n IN 1..30 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+    return busy(stage, stage.connect(), "SELECT pg_sleep(60)")
+
+
+def deaf(stage: Stage) -> None:
+    session = stage.connect()
+    session.execute("LISTEN odd")
+    session.execute("BEGIN; SELECT 1")
+    stage.sql("SELECT pg_notify('odd', n || repeat('x', 7000)) FROM generate_series(1, 20) n")
+
+
+def listener(stage: Stage) -> None:
+    stage.connect().execute("LISTEN odd")
+    stage.sql("SELECT pg_notify('odd', n || repeat('x', 7000)) FROM generate_series(1, 20) n")
+    wait_for(lambda: stage.db.execute("SELECT WHERE pg_notification_queue_usage() = 0").fetchall())
+
+
+QUEUE = ("health.limits.notification_queue.warn=0.00001",)
 FAULTS = [
     Fault(
         "a transaction that was forgotten",
@@ -171,13 +192,16 @@ FAULTS = [
         sets=("health.limits.long_transactions.warn=2",),
     ),
     Fault("an old snapshot", "xmin_horizon", horizon, sets=("health.limits.xmin_horizon.warn=20",)),
+    Fault("a listener in a transaction", "notification_queue", deaf, sets=QUEUE),
     Fault("a pool that never shrinks", "idle_sessions", crowd, sets=("health.limits.idle_sessions.warn=0.3",)),
     Fault("a standby that is not there", "standby_waits", unmet, sets=("health.limits.standby_waits.warn=0.01",)),
 ]
 LOOKALIKES = [
+    Lookalike("a listener that listens", "notification_queue", listener, QUEUE),
     Lookalike("a failed transaction holds nothing", "idle_in_transaction", aborted, FAULTS[0].sets),
     Lookalike(
         "who waits for a lock runs no long query", "long_queries", waiter, ("health.limits.long_queries.warn=0",)
     ),
+    Lookalike("who works beside an old transaction", "xmin_horizon", beside, ("health.limits.xmin_horizon.warn=20",)),
     Lookalike("a snapshot that was given back", "xmin_horizon", committed, ("health.limits.xmin_horizon.warn=20",)),
 ]

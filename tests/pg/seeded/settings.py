@@ -19,6 +19,28 @@ def unplanned_for_a_role(stage: Stage) -> None:
     stage.later(lambda: stage.sql(f"DROP ROLE {ROLE}"))
 
 
+def unplanned_for_all(stage: Stage) -> None:
+    stage.sql("ALTER ROLE ALL SET enable_mergejoin = off")
+    stage.later(lambda: stage.sql("ALTER ROLE ALL RESET enable_mergejoin"))
+
+
+def hidden_sessions(stage: Stage) -> None:
+    stage.setting("track_activities", "off")
+
+
+def hidden_for_all(stage: Stage) -> None:
+    stage.sql("ALTER ROLE ALL SET track_activities = 0")
+    stage.later(lambda: stage.sql("ALTER ROLE ALL RESET track_activities"))
+
+
+def uncounted(stage: Stage) -> None:
+    stage.sql(f"ALTER DATABASE {stage.database} SET track_counts = no")
+
+
+def counted_again(stage: Stage) -> None:
+    stage.sql(f"ALTER DATABASE {stage.database} SET track_counts = on", "SET track_activities = off")
+
+
 def upside_down(stage: Stage) -> None:
     stage.setting("random_page_cost", "0.5")
 
@@ -81,6 +103,10 @@ def limited(stage: Stage) -> str:
 FAULTS = [
     Fault("index scans switched off", "planner", unplanned, "enable_indexscan"),
     Fault("joins switched off for a role here", "planner", unplanned_for_a_role, "enable_nestloop"),
+    Fault("joins switched off for all roles", "planner", unplanned_for_all, "enable_mergejoin"),
+    Fault("sessions that nobody sees", "untracked", hidden_sessions, "track_activities"),
+    Fault("sessions of all roles that nobody sees", "untracked", hidden_for_all, "track_activities"),
+    Fault("a database whose changes are not counted", "untracked", uncounted, "track_counts"),
     Fault("a disk that is faster at random", "planner", upside_down, "random_page_cost"),
     Fault("damaged pages are hidden", "durability", hiding, "zero_damaged_pages", EVERYTHING, Grade.FAIL),
     Fault(
@@ -97,6 +123,7 @@ FAULTS = [
 ]
 LOOKALIKES = [
     Lookalike("what is off as it comes, or in one session", "planner", partitionwise),
+    Lookalike("a database that is counted, and a session that hides", "untracked", counted_again),
     Lookalike("a role that may lose its last commits", "durability", loose_for_a_role, EVERYTHING),
     Lookalike("a slot that was just made", "inactive_slots", new_slot),
     Lookalike("a database that nobody may enter", "broken_databases", limited),

@@ -48,6 +48,32 @@ def toast_left_alone(stage: Stage) -> None:
     stage.sql(f"CREATE TABLE {TABLE} (a text) WITH (toast.autovacuum_enabled = off)")
 
 
+def late(stage: Stage) -> None:
+    options = "autovacuum_vacuum_threshold = 2000000000, autovacuum_analyze_scale_factor = 100"
+    stage.sql(f"CREATE TABLE {TABLE} (a int) WITH (fillfactor = 90, {options})")
+
+
+def toast_late(stage: Stage) -> None:
+    stage.sql(f"CREATE TABLE {TABLE} (a text) WITH (toast.autovacuum_vacuum_scale_factor = 10)")
+
+
+def by_number(stage: Stage) -> None:
+    """Have a table vacuumed by the number of dead rows, as it is advised for very large ones."""
+    options = "autovacuum_vacuum_threshold = 1000000, autovacuum_vacuum_scale_factor = 0"
+    stage.sql(f"CREATE TABLE {TABLE} (a int) WITH ({options}, autovacuum_analyze_threshold = 10)")
+
+
+def dead_values(stage: Stage) -> None:
+    """Leave the dead rows to the TOAST table: those of the table itself are few."""
+    stage.sql(
+        f"CREATE TABLE {TABLE} (a text) WITH (toast.autovacuum_enabled = off)",
+        f"ALTER TABLE {TABLE} ALTER a SET STORAGE EXTERNAL",
+        f"INSERT INTO {TABLE} SELECT repeat('x', 400000) FROM generate_series(1, 60)",
+        f"UPDATE {TABLE} SET a = repeat('y', 400000)",
+        FLUSH,
+    )
+
+
 def seen(stage: Stage) -> None:
     stage.sql(f"CREATE TABLE {TABLE} (a int) WITH (autovacuum_enabled = on, toast.autovacuum_enabled = yes)")
 
@@ -246,6 +272,9 @@ FAULTS = [
     Fault("a table that autovacuum leaves alone", "autovacuum_off_tables", left_alone, TABLE),
     Fault("off in other words", "autovacuum_off_tables", left_alone_in_other_words, TABLE),
     Fault("a TOAST table that autovacuum leaves alone", "autovacuum_off_tables", toast_left_alone, TABLE),
+    Fault("a table that autovacuum comes to late", "timid_tables", late, TABLE),
+    Fault("a TOAST table that autovacuum comes to late", "timid_tables", toast_late, TABLE),
+    Fault("dead rows in a TOAST table", "dead_rows", dead_values, TABLE),
     Fault("dead rows", "dead_rows", dead, TABLE, grade=Grade.FAIL),
     held("dead rows that a snapshot holds", SNAPSHOT),
     held("dead rows that somebody's write holds", "BEGIN; INSERT INTO public.other VALUES (1)"),
@@ -274,6 +303,7 @@ FAULTS = [
 LOOKALIKES = [
     Lookalike("autovacuum that is set to come often", "timid_autovacuum", eager),
     Lookalike("a table that says that autovacuum is on", "autovacuum_off_tables", seen),
+    Lookalike("a large table's own point", "timid_tables", by_number),
     Lookalike("a queue that autovacuum comes to", "dead_rows", queue(20_000)),
     Lookalike("a short queue that autovacuum comes to", "overdue_vacuums", queue(4000)),
     Lookalike("a few dead rows", "dead_rows", few_dead),

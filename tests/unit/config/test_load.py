@@ -50,6 +50,11 @@ def test_later_layers_win(write: Write) -> None:
     assert read(root, "a", "settings.x=5", PGCOHESION__SETTINGS__X="4").config.settings["x"] == "5"
 
 
+def test_a_folder_that_is_named_from_here_is_known_from_anywhere(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write(a__toml="").parent)
+    assert read(Path(write().name)).root == write()
+
+
 def test_explain_shows_each_layer_and_the_winner(write: Write) -> None:
     root = write(base__toml='[settings]\nx = "1"', a__toml='extends = "base"\n\n[settings]\nx = "2"')
     assert list(explain(read(root, "a", "settings.x=5"), "settings.x")) == [

@@ -11,6 +11,7 @@ import pytest
 
 from pgcohesion.health.registry import Check, Finding, Limits, findings, load
 from pgcohesion.health.report import Report
+from pgcohesion.health.sources.migrations import Migration
 from pgcohesion.view import Grade
 
 pytestmark = pytest.mark.unit
@@ -48,6 +49,8 @@ LOGICAL = {
     "database": "a\n b",
     "age": 5.0,
     "kept": 2e9,
+    "two_phase": False,
+    "failover": False,
 }
 
 
@@ -77,9 +80,41 @@ def test_a_fix_makes_vacuum_faster_than_it_is(name: str, row: dict[str, Any], fi
 
 
 def test_fixes_quote_names() -> None:
-    assert judge(CHECKS["superusers"], [{"name": 'o"dd'}])[0].fix == 'ALTER ROLE "o""dd" NOSUPERUSER;'
     assert 'ROLE "o dd" IN DATABASE "d"' in judge(CHECKS["durability"], [ROLES])[0].fix
     assert "'o''dd');  -- in a? b" in judge(CHECKS["inactive_slots"], [LOGICAL])[0].undo
+    assert "'o''dd', false, false, true);" in judge(CHECKS["inactive_slots"], [{**LOGICAL, "failover": True}])[0].undo
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("0001_a late one.sql", "0003_a_late_one.sql"),
+        ("Notes.sql", "0003_notes.sql"),
+        ("0002_words.sql", "0003_words.sql"),
+        ("7.sql", "0003_7.sql"),
+    ],
+)
+def test_a_migration_gets_a_name_that_can_be_applied(name: str, target: str) -> None:
+    applied = Migration(name="0002_words.sql", number=2, path="m/0002_words.sql", applied_age=1.0)
+    late = Migration(name=name, number=None, path=f"m/{name}")
+    rows = [{"env": "x", "database": "d", "all": (applied, late), "running": (), "readable": True}]
+    assert judge(CHECKS["migration_order"], rows)[0].fix.endswith(f"m/{target}")
+
+
+def test_a_list_that_alter_system_would_write_differently_is_taken_back() -> None:
+    row = {"name": "shared_preload_libraries", "running": ""}
+    assert (
+        "ALTER SYSTEM RESET shared_preload_libraries;"
+        in judge(CHECKS["pending_restart"], [{**row, "quoted": None}])[0].fix
+    )
+    assert "= 'a', 'b';" in judge(CHECKS["pending_restart"], [{**row, "quoted": "'a', 'b'"}])[0].fix
+
+
+def test_what_keeps_wal_is_said_only_where_it_is_too_much() -> None:
+    row = {"limit": 1e9, "slot": "s", "failing": False}
+    (fine,), (full,) = (judge(CHECKS["wal_size"], [{**row, "bytes": size}]) for size in (1e8, 3e9))
+    assert (fine.grade, "keeps it" in fine.text) == (OK, False)
+    assert (full.grade, "slot s keeps it" in full.text) == (WARN, True)
 
 
 def test_an_environment_changes_one_limit_and_keeps_the_other() -> None:
@@ -114,7 +149,7 @@ def test_the_worst_finding_stands_last() -> None:
     ("words", "text"),
     [
         ("server closed the connection\n\tThis probably means that it went\n\tbefore the request.", "server closed"),
-        ("at 10.0.0.1 failed: refused\nat 10.0.0.2 failed: timed out\n\tIs it running there?\n", "at 10.0.0.2"),
+        ("at 10.0.0.1 failed: refused\nat 10.0.0.2 failed: timed out\n\tIs it running there?\n", "at 10.0.0.1"),
         (" \n", "it does not answer"),
     ],
 )  # fmt: skip

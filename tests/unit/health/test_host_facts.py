@@ -57,6 +57,11 @@ oom_kill 4
 a line without a time
 == certificate
 notAfter=Jan 13 13:46:40 1970 GMT
+== renewed
+999000
+== key
+640 33 bob
+other
 == container
 == synchronized
 no
@@ -90,6 +95,8 @@ def test_a_sick_machine_is_read_in_full() -> None:
     assert (found["replaced"], found["installed"]) == (True, "15.20")
     assert (found["oom_killed"], found["oom_score_adj"], found["overcommit"]) == (4, -900, 0)
     assert (found["synchronized"], found["container"], found["reboot"]) == (False, True, ("linux-image",))
+    assert (found["key_mode"], found["key_owner"], found["key_owned"]) == (0o640, "bob", False)
+    assert (found["key_fits"], found["certificate_changed"]) == (False, 999000)
     assert found["certificate_left"] == pytest.approx(86400 * 12 + 49600 - 1000000.5)
 
 

@@ -14,7 +14,7 @@ from pgcohesion.health.curves import Curve
 from pgcohesion.health.facts import Facts
 from pgcohesion.health.facts import shown as setting_shown
 from pgcohesion.health.forecast import DAY
-from pgcohesion.health.page import Material, _replace, chosen, policy, render
+from pgcohesion.health.page import FIRST, Material, _replace, chosen, policy, render
 from pgcohesion.health.registry import Finding, load
 from pgcohesion.health.report import Report
 from pgcohesion.redact import remember
@@ -101,6 +101,10 @@ def test_only_our_own_style_and_script_may_run() -> None:
 )
 def test_passwords_in_settings_are_masked(name: str, value: str, wanted: str) -> None:
     assert setting_shown(name, value) == wanted
+
+
+def test_the_curves_that_come_first_are_those_of_checks() -> None:
+    assert set(FIRST) <= {check.id for check in load()}
 
 
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pgcohesion.errors import UsageError
 from pgcohesion.health.changes import Known, compare
@@ -77,6 +78,17 @@ def test_a_trouble_that_is_told_unasked_hides_no_change(history: History) -> Non
     changes = compare(history, [fine, missing], NOW + 60)
     assert changes
     assert changes.new == (missing.fingerprint,)
+
+
+def test_many_quick_runs_do_not_hide_the_last_whole_one(history: History) -> None:
+    """A server that is looked at every few seconds, and the checks of an hour before."""
+    quick, slow = Finding(Grade.OK, "", check="quick"), Finding(Grade.WARN, "", check="slow")
+    history.record(Report((quick, slow), 0.1, "test", NOW))
+    for n in range(240):
+        history.record(Report((quick,), 0.1, "test", NOW + 15 * (n + 1)))
+    changes = compare(history, [quick, replace(slow, grade=Grade.OK)], NOW + 3700)
+    assert changes
+    assert [one.check for one in changes.gone] == ["slow"]
 
 
 def test_what_is_ignored_is_gone() -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pgcohesion.errors import CohesionError
 from pgcohesion.health.facts import Facts
-from pgcohesion.health.probing import Prober, State, merged
+from pgcohesion.health.probing import Prober, State
 from pgcohesion.health.registry import Finding
 from pgcohesion.health.report import Report
 from pgcohesion.health.serving import allowed, prefers_openmetrics
@@ -33,24 +33,6 @@ def report(*findings: Finding) -> Report:
 
 
 DOWN = Finding(Grade.FAIL, "refused: no", check="availability", kind="refused")
-
-
-def test_what_is_not_quick_is_kept_from_the_last_full_run() -> None:
-    full = report(finding("availability"), finding("connections", value=1.0), finding("sequences"))
-    latest = report(finding("availability"), finding("connections", value=2.0))
-    assert [(one.check, one.value) for one in merged(full, latest).results] == [
-        ("availability", None),
-        ("connections", 2.0),
-        ("sequences", None),
-    ]
-    assert merged(None, latest) is latest
-
-
-def test_nothing_is_kept_of_a_host_that_is_silent() -> None:
-    full = report(finding("sequences"), finding("replication_lag", host="db2"))
-    latest = report(finding("availability"), replace(DOWN, host="db2"))
-    assert [one.check for one in merged(full, latest).results] == ["availability", "availability", "sequences"]
-    assert [one.check for one in merged(full, report(DOWN)).results] == ["availability"]
 
 
 def test_readiness_has_a_class() -> None:

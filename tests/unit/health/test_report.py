@@ -6,13 +6,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from pgcohesion.errors import ConfigError
 from pgcohesion.health.changes import Changes, Known
+from pgcohesion.health.door import trouble
 from pgcohesion.health.formats import Formatted, named
 from pgcohesion.health.registry import Finding
 from pgcohesion.health.report import Report
-from pgcohesion.health.running import damaged, trouble
+from pgcohesion.health.running import damaged
 from pgcohesion.view import Grade
 
 
@@ -44,7 +46,29 @@ def test_damage_that_a_statement_stumbles_over_names_what_is_damaged() -> None:
     assert (index.grade, index.object) == (Grade.FAIL, "it's")
     assert "relname = 'it''s'" in index.fix
     page = damaged("invalid page in block 3 of relation base/5/16411")
-    assert (page.grade, page.object) == (Grade.FAIL, "")
+    assert (page.grade, page.object) == (Grade.FAIL, "base/5/16411")
+    assert "pg_filenode_relation(0, 16411)" in page.fix
+    page = damaged('invalid page in block 3 of relation "pg_tblspc/7/PG_18_2025/5/16411"')
+    assert "pg_filenode_relation(7, 16411)" in page.fix
+
+
+def test_what_a_run_did_not_look_at_is_kept_but_for_hosts_that_are_silent_now() -> None:
+    def one(check: str, host: str = "", text: str = "") -> Finding:
+        return Finding(Grade.OK, text, check=check, host=host)
+
+    def shown(latest: Report) -> list[tuple[str, str, str]]:
+        return [(found.check, found.host, found.text) for found in latest.over(before)]
+
+    before = (one("connections", text="old"), one("sequences"), one("sequences", "db2"))
+    down = Finding(Grade.FAIL, "no", check="availability", kind="refused")
+    new = one("connections", text="new")
+    assert shown(Report((new,), 0.1, "test")) == [
+        ("connections", "", "new"),
+        ("sequences", "", ""),
+        ("sequences", "db2", ""),
+    ]
+    assert shown(Report((down,), 0.1, "test")) == [("availability", "", "no"), ("sequences", "db2", "")]
+    assert shown(Report((new, replace(down, host="db2")), 0.1, "test"))[2:] == [("sequences", "", "")]
 
 
 @pytest.mark.parametrize("format_", ["nagios", "github", "junit"])

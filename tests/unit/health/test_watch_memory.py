@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
 
+from pgcohesion.health.history import History
 from pgcohesion.health.live.facts import Facts, Session, Statement
-from pgcohesion.health.live.judging import merged
 from pgcohesion.health.live.memory import Memory, Point, Rates, gains, rates
-from pgcohesion.health.live.past import binned
-from pgcohesion.health.registry import Finding
-from pgcohesion.health.report import Report
-from pgcohesion.view import Grade
+from pgcohesion.health.live.past import STEP, Past, binned
 from tests.unit.health.watching import COUNTERS, FACTS, NOW
 
 LATER = replace(COUNTERS, at=NOW + 2, uptime=3602.0, commits=1010.0, hits=5090.0, reads=110.0, wal=1e9 + 4096)
@@ -94,7 +95,14 @@ def test_bars_are_means_of_five_seconds_with_gaps() -> None:
     assert [None if one is None else one.tps for one in found] == [None, 3.0, None, 7.0]
 
 
-def test_a_quick_run_replaces_what_it_looked_at_only() -> None:
-    old = (Finding(Grade.WARN, "a", check="slow"), Finding(Grade.FAIL, "b", check="fast"))
-    report = Report((Finding(Grade.OK, "c", check="fast"),), 0.1, "test")
-    assert [(one.check, one.text) for one in merged(old, report)] == [("slow", "a"), ("fast", "c")]
+def test_a_view_that_stays_open_keeps_an_hour_of_bars(tmp_path: Path) -> None:
+    ctx = SimpleNamespace(state=tmp_path, host="db1")
+    past = Past(ctx)  # type: ignore[arg-type]
+    past.recall()
+    start = time.time() // STEP * STEP
+    with closing(History(tmp_path / "health.sqlite")) as history:
+        for hour in range(3):
+            means = [Point(start + hour * 3600 + n * STEP, 1.0, 0, 0) for n in range(720)]
+            assert past._written(history, means)
+        ((kept,),) = history.connection.execute("SELECT count(*) FROM watched")
+    assert 720 <= kept <= 1440

@@ -72,6 +72,12 @@ def test_eighty_columns_and_twenty_four_lines() -> None:
     assert lines[-1].startswith("q quit")
 
 
+def test_sixty_columns_still_show_ages_and_queries() -> None:
+    lines = shown(columns=60).splitlines()
+    assert lines[8].split() == ["pid", "role", "state", "wait", "age", "query"]
+    assert "1m10s " in lines[9]
+
+
 def test_the_screen_is_ascii_where_the_terminal_is() -> None:
     rows = draw(SNAPSHOT, replace(DESK, view="progress"), Size(80, 24, ascii_only=True))
     assert "".join(text for row in rows for text, _ in row).isascii()

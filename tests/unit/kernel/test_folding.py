@@ -51,12 +51,34 @@ def test_the_verdict_keeps_its_colour_in_each_line() -> None:
     assert rest == "\x1b[31m    fail (0.8 s)\x1b[0m"
 
 
-@pytest.mark.parametrize(("width", "lines"), [(0, 1), (20, 1), (50, 2), (200, 1)])
-def test_the_last_column_of_a_table_is_folded_where_there_is_room(width: int, lines: int) -> None:
-    table = Table(("check", "what"), (("connections", "when they run out, nobody gets in any more"),), prose=True)
-    _, *rows = shown(width, table)
-    assert len(rows) == lines
-    assert all(row.startswith(("connections  ", " " * 13)) for row in rows)
+WHAT = "when they run out, nobody gets in any more"
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (0, [f"connections  {WHAT}"]),
+        (50, ["connections  when they run out, nobody gets in any", "             more"]),
+        (30, ["connections", "    when they run out, nobody", "    gets in any more"]),
+        (200, [f"connections  {WHAT}"]),
+    ],
+)
+def test_prose_in_the_last_column_is_folded(width: int, lines: list[str]) -> None:
+    assert shown(width, Table(("check", "what"), (("connections", WHAT),), prose=True))[-len(lines) :] == lines
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (0, ["a   size  fix", "1   2 B   VACUUM t;", "10  20 B  ANALYZE t;"]),
+        (20, ["a   size  fix", "1   2 B   VACUUM t;", "10  20 B  ANALYZE t;"]),
+        (15, ["a   size", "    fix", "1   2 B", "    VACUUM t;", "10  20 B", "    ANALYZE t;"]),
+        (6, ["a", "    size  fix", "1", "    2 B   VACUUM t;", "10", "    20 B  ANALYZE t;"]),
+    ],
+)
+def test_columns_that_do_not_fit_stand_below(width: int, lines: list[str]) -> None:
+    table = Table(("a", "size", "fix"), ((1, "2 B", "VACUUM t;"), (10, "20 B", "ANALYZE t;")))
+    assert shown(width, table) == lines
 
 
 def test_an_error_is_folded_and_its_fix_is_not() -> None:

@@ -16,6 +16,8 @@ ROW = {
     "role": "primary",
     "standby": False,
     "read_only": False,
+    "told": None,
+    "barred": None,
 }
 DATABASE = {"name": "a b", "ident": '"a b"', "kind": "", "words": "", "fix": "", "declared": False, "env": "test"}
 
@@ -29,6 +31,10 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("availability", [{**ROW, "role": "", "standby": True, "read_only": True}], OK, "db1"),
     ("availability", [{**ROW, "role": "", "read_only": True}], FAIL, "db1"),
     ("availability", [{**ROW, "read_only": True}], FAIL, "db1"),
+    ("availability", [{**ROW, "told": ("ALL", "")}], FAIL, "db1"),
+    ("availability", [{**ROW, "told": ("app", '"d b"')}], FAIL, "db1"),
+    ("availability", [{**ROW, "told": ("app", "d"), "role": "replica", "standby": True}], OK, "db1"),
+    ("availability", [{**ROW, "barred": ("app", "it may not log in", "LOGIN", "NOLOGIN")}], FAIL, "db1"),
     ("availability", [{**ROW, "kind": "refused", "words": "nobody listens", "fix": "start it"}], FAIL, "db1"),
     ("databases", [DATABASE], OK, ""),
     ("databases", [{**DATABASE, "kind": "missing"}], FAIL, "a b"),

@@ -19,38 +19,25 @@ def incr(age: float = HOUR, **more: Any) -> Backup:
     return full(age, label="incr", full=False, **more)
 
 
-NOBODY = {"undeclared": "", "ours": True}
-
-
-def case(*backups: Backup, laptop: bool = False, protected: bool = False, **more: Any) -> list[dict[str, Any]]:
+def case(
+    *backups: Backup, laptop: bool = False, protected: bool = False, archiving: bool = True, **more: Any
+) -> list[dict[str, Any]]:
     usual = {"name": NAME, "engine": "pgbackrest", "make": "make it", "look": "look", "declared": not laptop}
     store = Store(**{**usual, "backups": backups, **more})
-    return [
-        {
-            "stores": (store,),
-            "env": "x",
-            "now": NOW,
-            "relaxed": laptop,
-            "protected": protected,
-            "undeclared": "",
-            "ours": True,
-        }
-    ]
+    return [{**nothing(relaxed=laptop, protected=protected, archiving=archiving)[0], "stores": (store,)}]
 
 
 def nothing(**more: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "stores": (),
-            "env": "x",
-            "now": NOW,
-            "relaxed": False,
-            "protected": False,
-            "undeclared": "",
-            "ours": True,
-            **more,
-        }
-    ]
+    usual = {
+        "env": "x",
+        "now": NOW,
+        "relaxed": False,
+        "protected": False,
+        "undeclared": "",
+        "archiving": True,
+        "ours": True,
+    }
+    return [{"stores": (), **usual, **more}]
 
 
 TABLE = [
@@ -83,6 +70,8 @@ TABLE = [
     ("backups_usable", case(full(trouble="x"), laptop=True), INFO, "full"),
     ("backup_engine", case(full()), OK, ""),
     ("backup_engine", case(problems=("missing stanza path",)), FAIL, NAME),
+    ("backup_engine", case(full(), archiving=False), FAIL, NAME),
+    ("backup_engine", case(full(), archiving=False, engine="files"), OK, ""),
     ("backup_retention", case(full()), OK, ""),
     ("backup_retention", case(full(), keep=1), OK, ""),
     ("backup_retention", case(full(), incr(), keep=2), WARN, NAME),
@@ -94,6 +83,6 @@ TABLE = [
     ("backup_verified", case(full(), verified_at=NOW - DAY), OK, NAME),
     ("backup_verified", case(full(), verified_at=NOW - 40 * DAY), WARN, NAME),
     ("backup_disk", case(full()), OK, ""),
-    ("backup_disk", case(full(), name="d in /x", same_disk=True), INFO, "/x"),
-    ("backup_disk", case(full(), name="d in /x", same_disk=True, protected=True), WARN, "/x"),
+    ("backup_disk", case(full(), folder="/x", same_disk=True), INFO, "/x"),
+    ("backup_disk", case(full(), folder="/x", same_disk=True, protected=True), WARN, "/x"),
 ]

@@ -9,7 +9,16 @@ from pgcohesion.view import Grade
 OK, INFO, WARN, FAIL = Grade.OK, Grade.INFO, Grade.WARN, Grade.FAIL
 UNKNOWN, SKIPPED = Grade.UNKNOWN, Grade.SKIPPED
 NOW = 1795392000.0  # 2026-11-23
-SLOT = {"name": "it's", "quoted": "'it''s'", "kind": "physical", "plugin": "", "database": "", "age": None}
+SLOT = {
+    "name": "it's",
+    "quoted": "'it''s'",
+    "kind": "physical",
+    "plugin": "",
+    "database": "",
+    "age": None,
+    "two_phase": False,
+    "failover": False,
+}
 SETTING = {"good": "on", "role": "", "database": ""}
 NEWLY = {"name": "work_mem = 1 kB", "present": 1.0, "seconds": 0.0}
 HERE = {
@@ -98,6 +107,9 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("planner", [], OK, ""),
     ("planner", [{**SETTING, "name": "enable_indexscan", "other": ""}], WARN, "enable_indexscan"),
     ("planner", [{**SETTING, "name": "random_page_cost", "other": "4"}], WARN, "random_page_cost"),
+    ("untracked", [], OK, ""),
+    ("untracked", [{**SETTING, "name": "track_activities", "sessions": 1}], WARN, "track_activities"),
+    ("untracked", [{**SETTING, "name": "track_counts", "role": "ALL", "sessions": 0}], WARN, "track_counts"),
     ("settings_differ", [HERE, THERE], OK, ""),
     ("settings_differ", [HERE, {**THERE, "setting": "90"}], WARN, "max_connections"),
     ("settings_differ", [HERE, {**THERE, "setting": "90", "standby": False}], INFO, "max_connections"),
@@ -115,7 +127,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("damaged_tables", [], OK, ""),
     ("damaged_tables", [{"name": "public.t", "faults": 2, "first": "block 0: xmin"}], FAIL, "public.t"),
     ("checksum_failures", [], OK, ""),
-    ("checksum_failures", [{"name": "chanuka", "failures": 2}], FAIL, "chanuka"),
+    ("checksum_failures", [{"name": "chanuka", "failures": 2, "age": 5.0}], FAIL, "chanuka"),
     ("superusers", [], OK, ""),
-    ("superusers", [{"name": 'o"dd'}], WARN, 'o"dd'),
+    ("superusers", [{"name": 'o"dd', "ident": '"o""dd"'}], WARN, 'o"dd'),
 ]

@@ -41,7 +41,16 @@ JAVA = Event(60.0, "Memory cgroup out of memory: Killed process 78 (java) total-
 BROKEN = "I/O error, dev sda, sector 12345 op 0x0:(READ)"
 OOM = {"container": False, "unit": "postgresql@15-main.service", "overcommit": 0, "oom_score_adj": 0}
 MODE = {"mode": 0o700, "owner": "postgres", "owned": True, "folder": "/data/15"}
-CERTIFICATE = {"certificate": "server.crt", "settings": Row()}
+CERTIFICATE = {"certificate": "server.crt", "settings": Row(loaded=50.0), "certificate_changed": 40.0}
+KEY = {
+    "key": "server.key",
+    "folder": "/d",
+    "certificate": "server.crt",
+    "key_mode": 0o600,
+    "key_owner": "postgres",
+    "key_owned": True,
+    "key_fits": None,
+}
 UPGRADE = {"program": "/usr/bin/postgres", "replaced": False, "installed": "15.20", "settings": Row(version="15.20"),
            "unit": ""}  # fmt: skip
 
@@ -123,6 +132,15 @@ TABLE = [
     ("served_certificate", [{"name": "db:5432", "left": 90 * DAY}], OK, "db:5432"),
     ("served_certificate", [{"name": "db:5432", "left": 20 * DAY}], WARN, "db:5432"),
     ("served_certificate", [{"name": "db:5432", "left": -5 * DAY}], FAIL, "db:5432"),
+    ("certificate", [{**CERTIFICATE, "certificate_left": 90 * DAY, "certificate_changed": 51.0}], WARN, "server.crt"),
+    ("private_key", [{**KEY, "key_mode": None}], OK, ""),
+    ("private_key", [KEY], OK, "server.key"),
+    ("private_key", [{**KEY, "key_mode": 0o400, "key_fits": True}], OK, "server.key"),
+    ("private_key", [{**KEY, "key_mode": 0o640, "key_owner": "root"}], OK, "server.key"),
+    ("private_key", [{**KEY, "key_mode": 0o640}], FAIL, "server.key"),
+    ("private_key", [{**KEY, "key_mode": 0o644, "key_owner": "root"}], FAIL, "server.key"),
+    ("private_key", [{**KEY, "key_owner": "bob", "key_owned": False}], FAIL, "server.key"),
+    ("private_key", [{**KEY, "key_fits": False}], FAIL, "server.key"),
     ("restart_for_upgrade", [UPGRADE], OK, ""),
     ("restart_for_upgrade", [{**UPGRADE, "replaced": True}], WARN, "/usr/bin/postgres"),
     ("restart_for_upgrade", [{**UPGRADE, "settings": Row(version="15.18")}], WARN, "/usr/bin/postgres"),

@@ -1,8 +1,7 @@
 """Settings, security, integrity, WAL and replication: (check, rows, grade, object).
 
-Only decided here, never seeded: what needs a restart or a second server (archive_backlog, slot_xmin,
-wal_receiver, replay_paused, checksums_off), counters of a day (requested_checkpoints), a session from another
-host (cleartext_sessions), and what is only said as information (logging, timeouts, shared_buffers, restarted).
+Only decided here, never seeded: what needs a restart (checksums_off), counters of a day (requested_checkpoints), a
+session from another host (cleartext_sessions), and what is only said as information (logging, restarted).
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ HBA = {
     "listens": True,
 }
 WORLD = {**HBA, "address": "0.0.0.0", "mask": "0.0.0.0", "world": True, "method": "scram-sha-256"}
+BROKEN_RULE = {"name": "", "file": "/d/pg_hba.conf", "line": 4, "error": "bad", "kept": False}
 EXPIRY = {"name": "a b", "ident": '"a b"', "until": "2026-01-01 00:00:00+00", "later": "2026-04-01"}
 STANDBY = {
     "name": "s",
@@ -54,7 +54,15 @@ WAL = {"limit": GIB, "slot": None, "failing": False}
 FUNCTION = {"name": "s.f(a integer)", "home": "s", "owner": "boss"}
 GRANTED = {"name": "s.t", "kind": "TABLE", "rights": "SELECT", "writes": False, "by": ""}
 
-RECEIVER = {"standby": True, "follows": True, "restores": False, "paused": False, "status": None, "age": 3600.0}
+RECEIVER = {
+    "standby": True,
+    "follows": True,
+    "restores": False,
+    "paused": False,
+    "status": None,
+    "waits": False,
+    "age": 3600.0,
+}
 SUBSCRIBED = {
     **SUBSCRIPTION,
     "copied": 3,
@@ -72,9 +80,10 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("restarted", [{"age": 90.0, "anew": 20.0, "standby": False}], WARN, ""),  # killed, and recovered
     ("restarted", [{"age": 9000.0, "anew": 3601.0, "standby": False}], OK, ""),  # an hour ago
     ("config_errors", [], OK, ""),
-    ("config_errors", [{"name": "a.b", "file": "/d/postgresql.auto.conf", "line": 1, "error": "bad"}], FAIL, "a.b"),
-    ("config_errors", [{"name": "", "file": "/d/x.conf", "line": 4, "error": "syntax error"}], FAIL, "/d/x.conf:4"),
-    ("config_errors", [{"name": "", "file": "/d/pg_hba.conf", "line": 4, "error": "bad"}], FAIL, "/d/pg_hba.conf:4"),
+    ("config_errors", [{**BROKEN_RULE, "name": "a.b", "file": "/d/postgresql.auto.conf"}], FAIL, "a.b"),
+    ("config_errors", [{**BROKEN_RULE, "file": "/d/x.conf"}], FAIL, "/d/x.conf:4"),
+    ("config_errors", [BROKEN_RULE], FAIL, "/d/pg_hba.conf:4"),
+    ("config_errors", [{**BROKEN_RULE, "kept": True}], WARN, "/d/pg_hba.conf:4"),
     ("logging", [], OK, ""),
     ("logging", [{"name": "log_lock_waits"}, {"name": "log_min_duration_statement"}], INFO, ""),
     ("timeouts", [], OK, ""),
@@ -101,6 +110,10 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("hba_rules", [HBA], FAIL, "host all app 10.0.0.0 255.0.0.0 trust"),
     ("hba_rules", [{**HBA, "listens": False}], WARN, "host all app 10.0.0.0 255.0.0.0 trust"),
     ("hba_rules", [{**HBA, "address": "127.0.0.1", "mask": ""}], WARN, "host all app 127.0.0.1 trust"),
+    ("hba_rules", [{**HBA, "address": "127.0.0.0"}], WARN, "host all app 127.0.0.0 255.0.0.0 trust"),
+    ("hba_rules", [{**WORLD, "address": "127.0.0.1", "method": "trust"}], FAIL, "host all app 127.0.0.1 0.0.0.0 trust"),
+    ("hba_rules", [{**HBA, "method": "ident"}], WARN, "host all app 10.0.0.0 255.0.0.0 ident"),
+    ("hba_rules", [{**HBA, "method": "ident", "address": "::1", "mask": "ffff::"}], OK, ""),
     ("hba_rules", [{**HBA, "type": "local", "address": "", "mask": ""}], WARN, "local all app trust"),
     ("hba_rules", [{**HBA, "method": "password"}], WARN, "host all app 10.0.0.0 255.0.0.0 password"),
     ("hba_rules", [{**HBA, "method": "password", "type": "hostssl"}], OK, ""),
@@ -184,6 +197,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("wal_receiver", [RECEIVER], FAIL, ""),
     ("wal_receiver", [{**RECEIVER, "paused": True, "age": 5.0}], FAIL, ""),
     ("wal_receiver", [{**RECEIVER, "age": 59.0}], Grade.INFO, ""),
+    ("wal_receiver", [{**RECEIVER, "age": 5.0, "waits": True}], FAIL, ""),
     ("wal_receiver", [{**RECEIVER, "follows": False, "restores": True}], OK, ""),
     ("wal_receiver", [{**RECEIVER, "follows": False}], FAIL, "primary_conninfo"),
     ("subscribed_tables", [], OK, ""),

@@ -9,7 +9,8 @@ from pgcohesion.view import Grade
 OK, WARN, FAIL = Grade.OK, Grade.WARN, Grade.FAIL
 FREE = {"who": None, "held": None, "held_for": None, "soon": False}
 HELD = {"who": "process 7", "held": 5_000_000, "held_for": 600.0, "soon": False}
-DEAD = {"name": "t", "dead": 20_000, "share": 0.1, **FREE}
+PARAMETER = {"name": "t", "toast": False, "option": "autovacuum_vacuum_threshold", "value": "2e9", "rows": 5.0}
+DEAD = {"name": "t", "toast": False, "dead": 20_000, "share": 0.1, **FREE}
 OVERDUE = {"name": "t", "dead": 5000, "live": 100, "due": 1000.0, "ratio": 5.0, "age": None, **FREE}
 PACE = {"cost_limit": 200, "paced": True}
 WORKERS = {"busy": 3, "workers": 3, "age": 60.0, "longest": "autovacuum: VACUUM t", **PACE}
@@ -38,7 +39,11 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("timid_autovacuum", [AGED], WARN, "autovacuum_freeze_max_age"),
     ("autovacuum_off_tables", [], OK, ""),
     ("autovacuum_off_tables", [{"name": "t", "toast": True, "rows": -1.0}], WARN, "t"),
+    ("timid_tables", [], OK, ""),
+    ("timid_tables", [{**PARAMETER, "toast": True}], WARN, "t"),
+    ("timid_tables", [PARAMETER, {**PARAMETER, "option": "autovacuum_vacuum_scale_factor"}], WARN, "t"),
     ("dead_rows", [], OK, ""),
+    ("dead_rows", [{**DEAD, "share": 0.5, "toast": True}], WARN, "t"),
     ("dead_rows", [DEAD], OK, ""),
     ("dead_rows", [{**DEAD, "share": 0.2}], WARN, "t"),
     ("dead_rows", [{**DEAD, "share": 0.9, **HELD}], FAIL, "t"),
