@@ -19,8 +19,8 @@ def translate(error: psycopg.Error, what: str, complaint: str = "") -> CohesionE
     *complaint* is what a host said when the connection leads through one.
     """
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
-        said = [complaint, OURS.sub("", str(error).strip())]
-        if kind(error) == "lost":  # libpq saw the way to the host end; what was wrong there is the last word
+        said = [OURS.sub("", str(error).strip()), complaint]
+        if kind(error) == "lost":  # libpq saw the way to the host end; what was wrong there comes first
             said.reverse()
         return Unreachable(what, why="\n".join(filter(None, said)), fix="inv db.status", kind=kind(error, complaint))
     return ServerError(what, why=reason(error), fix=error.diag.message_hint or "", sqlstate=error.sqlstate)
