@@ -247,7 +247,8 @@ def idle_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return shown(found, ALL_IDLE) or Finding(Grade.OK, "no session is idle for long", value=0)
 
 
-# Every snapshot is as old as the oldest transaction that runs: who has only just begun holds back nothing of its own.
+# Every snapshot is as old as the oldest transaction that runs, or ran when it was taken: who has only just begun holds
+# back nothing of its own, where another is about as old.
 @check_of(
     """WITH running AS MATERIALIZED (
            SELECT pid, backend_xid AS xid FROM pg_stat_activity WHERE backend_xid IS NOT NULL
@@ -267,7 +268,7 @@ def idle_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
           AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum p WHERE p.pid = a.pid)
           AND NOT (backend_type <> 'walsender' AND backend_xid IS DISTINCT FROM backend_xmin
                    AND coalesce(xact_start > clock_timestamp() - interval '1 min', true)
-                   AND EXISTS (SELECT FROM running r WHERE r.xid = a.backend_xmin AND r.pid <> a.pid))
+                   AND EXISTS (SELECT FROM running r WHERE age(r.xid) > age(a.backend_xmin) / 2 AND r.pid <> a.pid))
         UNION ALL
        SELECT 'prepared', 0, '', '', owner, '', database, '', gid, quote_literal(gid), age(transaction)
          FROM pg_prepared_xacts
