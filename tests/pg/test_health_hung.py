@@ -247,14 +247,23 @@ connect_timeout = 1
 
 
 def test_a_frozen_backend_loses_one_database_not_the_run(shared: Project, ctx: Context) -> None:
-    """One session of ours is stopped in its tracks: its database is unknown, the others are judged."""
+    """One session of ours is stopped in its tracks: its database is unknown, the others are judged.
+
+    It is stopped in a sleep: anywhere else it may hold what every session needs, and the whole server hangs with it.
+    """
     name = "frozen"
+    sleep = f"SELECT count(*) AS value FROM pg_sleep(CASE current_database() WHEN '{name}' THEN 30 ELSE 0 END)"
+    check = {"title": "One that sleeps", "why": "it is stopped", "sql": sleep, "warn": "9", "scope": "database"}
     ctx.db.execute(SQL("CREATE DATABASE {} TEMPLATE template0").format(Identifier(name)), database="postgres")
-    sets = (f"health.timeout={DEADLINE}", f"health.databases=chanuka,{name}")
+    sets = (
+        f"health.timeout={DEADLINE}",
+        f"health.databases=chanuka,{name}",
+        *(f"health.checks.sleeping.{key}={value}" for key, value in check.items()),
+    )
     stopped: list[int] = []
 
     def freeze() -> None:
-        find = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name LIKE 'pgcohesion%%'"
+        find = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND wait_event = 'PgSleep'"
         with psycopg.connect(**ctx.server.parameters(), dbname="postgres", autocommit=True) as looker:  # type: ignore[arg-type]
             deadline = time.monotonic() + 10
             while not (rows := looker.execute(find, [name]).fetchall()):
