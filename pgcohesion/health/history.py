@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -40,6 +41,7 @@ THINNED = ((DAY / 12, 60.0), (2 * DAY, 3600.0), (30 * DAY, DAY))
 SAMPLED = 2 * DAY
 KEPT = 400 * DAY
 COLUMNS = "fingerprint, check_id, grade, object, database, host, value, threshold, text, fix, undo"
+PATIENCE = 2.0  # seconds that one writer waits for another
 EVERY = 50  # runs between two thinnings
 Place = tuple[str, str, str]
 """Host, database, check."""
@@ -65,8 +67,8 @@ class History:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        self.connection = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
-        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        _log_ahead(self.connection)
         self.connection.execute("PRAGMA synchronous = NORMAL")
         self.connection.execute("PRAGMA foreign_keys = ON")
         self.ensure(SCHEMA)
@@ -194,6 +196,20 @@ class History:
     def close(self) -> None:
         """Close the file."""
         self.connection.close()
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Keep a write-ahead log. SQLite itself waits for nobody who has only just begun the file."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _row(finding: Finding) -> tuple[Any, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from msgspec.structs import replace
@@ -29,6 +31,18 @@ def history(tmp_path: Path) -> Iterator[History]:
     made = History(tmp_path / "health.sqlite")
     yield made
     made.close()
+
+
+def test_a_file_that_another_has_only_just_begun_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "health.sqlite"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE runs (id INTEGER PRIMARY KEY, at REAL, grade TEXT, seconds REAL, checks TEXT)")
+    other.execute("BEGIN IMMEDIATE")
+    ends = Timer(0.2, other.execute, ["COMMIT"])
+    ends.start()
+    History(file).close()
+    ends.join()
+    other.close()
 
 
 def known(mark: str, grade: Grade = Grade.WARN, check: str = "a") -> Known:
