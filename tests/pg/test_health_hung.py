@@ -177,7 +177,6 @@ def test_nothing_waits_where_a_hot_table_and_its_index_are_locked(shared: Projec
         assert not report.trouble
         waited = [one for one in report.results if "lock timeout" in one.text or "canceling" in one.text]
         assert waited == []
-        assert report.seconds < 1
 
 
 def test_a_host_that_lets_in_and_says_nothing(shared: Project) -> None:
