@@ -27,6 +27,16 @@ DEFINITION = f"""CASE WHEN f.n <= 50 AND f.indrelid <> ALL (ARRAY(
 """Of the *n*-th index ``f`` of a result, and its pg_class row ``x``: names, size, and what brings it back."""
 
 
+def part(row: Any) -> str:
+    """Return the part of a table that a row is of: nothing where it is the table itself."""
+    return "TOAST table" if row.toast else ""
+
+
+def named(row: Any) -> str:
+    """Return the name of a table, with the part of it that a row is of."""
+    return f"{row.name} (its {part(row)})" if row.toast else str(row.name)
+
+
 def drop(row: Any) -> str:
     """Return the lines that drop an index of which a row has the DEFINITION."""
     # A lock_timeout would end CONCURRENTLY halfway, and leave an index that is not valid.

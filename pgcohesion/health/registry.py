@@ -40,7 +40,8 @@ class Finding(Struct, frozen=True):
     """What a check found: *text* has the value, *why* it matters, *fix* lines to paste, *object* what it is about.
 
     *undo* brings back what the fix takes away; *threshold* is the limit that *value* has passed. *kind* is the class of
-    a trouble that has several; *forecast* the days until what *value* measures is used up, at the rate of late.
+    a trouble that has several; *forecast* the days until what *value* measures is used up, at the rate of late. *part*
+    tells apart what several parts of one object have: a table and its TOAST table.
     """
 
     grade: Grade
@@ -56,11 +57,13 @@ class Finding(Struct, frozen=True):
     kind: str = ""
     forecast: float | None = None
     why: str = ""
+    part: str = ""
 
     @property
     def fingerprint(self) -> str:
         """The same for the same trouble of the same object, run after run."""
-        return sha256(f"{self.check}\0{self.host}\0{self.database}\0{self.object}".encode()).hexdigest()[:10]
+        of = (self.check, self.host, self.database, self.object, *filter(None, [self.part]))
+        return sha256("\0".join(of).encode()).hexdigest()[:10]
 
 
 class Limits(Struct, frozen=True):
@@ -101,6 +104,7 @@ class Limits(Struct, frozen=True):
         object: str = "",  # noqa: A002
         undo: str = "",
         note: float | None = None,
+        part: str = "",
     ) -> Finding:
         """Return the finding of *value* of *object*; fix and undo are kept only when it is not ok.
 
@@ -110,11 +114,11 @@ class Limits(Struct, frozen=True):
         limits = self.of_object(object)
         grade = limits.grade(value)
         if grade is Grade.OK and note is not None and value >= note:
-            return Finding(Grade.INFO, text, fix, object, value, undo=undo, threshold=limits.warn)
+            return Finding(Grade.INFO, text, fix, object, value, undo=undo, threshold=limits.warn, part=part)
         if grade is Grade.OK:
-            return Finding(grade, text, "", object, value)
+            return Finding(grade, text, "", object, value, part=part)
         threshold = limits.fail if grade is Grade.FAIL else limits.warn
-        return Finding(grade, text, fix, object, value, undo=undo, threshold=threshold)
+        return Finding(grade, text, fix, object, value, undo=undo, threshold=threshold, part=part)
 
 
 class Check(Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ class Finding(Struct, frozen=True, forbid_unknown_fields=True):
     object: str
     database: str
     host: str
+    part: str
     kind: str
     value: float | None
     threshold: float | None

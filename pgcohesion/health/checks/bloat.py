@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade, size
+from ..catalogue import named, part
 from ..registry import Finding, Limits, check_of, most
 
 MIB = 1024**2
@@ -49,15 +50,7 @@ def table_bloat(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     Every scan reads the space, and backups carry it. VACUUM keeps it for new rows; only a rewrite gives it back.
     """
     known = [row for row in rows if _known(row)]
-    found = [
-        one
-        for row in known
-        if (
-            one := _lost(
-                limits, row, row.bytes - needed(row), rewriting(row), " (its TOAST table)" if row.toast else ""
-            )
-        )
-    ]
+    found = [one for row in known if (one := _lost(limits, row, row.bytes - needed(row), rewriting(row), part(row)))]
     return _worst(found, [row for row in rows if not _known(row)], "tables")
 
 
@@ -73,13 +66,13 @@ def _known(row: Any) -> bool:
     return row.columns is not None and all(width is not None for *_, width in row.columns)
 
 
-def _lost(limits: Limits, row: Any, lost: float, fix: str, what: str = "", how: str = "about ") -> Finding | None:
+def _lost(limits: Limits, row: Any, lost: float, fix: str, its: str = "", how: str = "about ") -> Finding | None:
     """Return the finding of so many bytes; None where they are few."""
     if lost < LEAST:
         return None
     share = lost / row.bytes
-    text = f"{row.name}{what}: {how}{size(lost)} of {size(row.bytes)} is empty ({share:.0%})"
-    finding = limits.finding(share, text, fix=fix, object=row.name)
+    text = f"{named(row) if its else row.name}: {how}{size(lost)} of {size(row.bytes)} is empty ({share:.0%})"
+    finding = limits.finding(share, text, fix=fix, object=row.name, part=its)
     return None if finding.grade is Grade.OK else finding
 
 
@@ -208,9 +201,8 @@ def measured_bloat(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         return Finding(Grade.SKIPPED, "needs the extension pgstattuple: CREATE EXTENSION pgstattuple;")
     found = []
     for row in rows:
-        fix, what = (rebuilding(row) if row.index else rewriting(row)), " (its TOAST table)" if row.toast else ""
-        lost = row.bytes * (row.share or 0.0)
-        found.append(_lost(limits, row, lost, fix, what, ""))
+        fix = rebuilding(row) if row.index else rewriting(row)
+        found.append(_lost(limits, row, row.bytes * (row.share or 0.0), fix, part(row), ""))
     return _worst([one for one in found if one], [], "relations")
 
 

@@ -261,16 +261,16 @@ def public_grants(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """
     found = []
     for row in rows:
-        text = f"every role has {row.rights} on {row.name}"
+        text, its = f"every role has {row.rights} on {row.name}", ""
         fix = f"REVOKE ALL ON TABLE {row.name} FROM PUBLIC;"
         undo = f"GRANT {row.rights} ON TABLE {row.name} TO PUBLIC;"
         if row.kind == "COLUMNS":
-            fix = f"REVOKE {row.rights} ON TABLE {row.name} FROM PUBLIC;"
+            fix, its = f"REVOKE {row.rights} ON TABLE {row.name} FROM PUBLIC;", "columns"
         elif row.kind == "DEFAULT":
             text = f"every role gets {row.rights} on each table that will be made in {row.name}: {row.by}"
             fix = f"{row.by} REVOKE ALL ON TABLES FROM PUBLIC;"
-            undo = f"{row.by} GRANT {row.rights} ON TABLES TO PUBLIC;"
-        found.append(Finding(Grade.WARN if row.writes else Grade.INFO, text, fix, row.name, undo=undo))
+            undo, its = f"{row.by} GRANT {row.rights} ON TABLES TO PUBLIC;", row.by
+        found.append(Finding(Grade.WARN if row.writes else Grade.INFO, text, fix, row.name, undo=undo, part=its))
     return most(found) or Finding(Grade.OK, "no table is everybody's")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...view import Grade, count, span
 from ..altering import alter_system
-from ..catalogue import COUNTED
+from ..catalogue import COUNTED, named, part
 from ..registry import Finding, Limits, check_of, most
 from ..sessions import NEEDS, SEES_ALL
 
@@ -133,6 +133,7 @@ def autovacuum_off_tables(rows: list[Any], limits: Limits) -> Finding | list[Fin
                 row.name,
                 max(row.rows, 0.0),
                 undo=f"ALTER TABLE {row.name} SET ({name} = off);",
+                part=part(row),
             )
         )
     return most(found) or Finding(Grade.OK, "autovacuum sees every table")
@@ -168,7 +169,8 @@ def timid_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         fix = f"SET lock_timeout = '2s';\nALTER TABLE {name} RESET ({', '.join(given)});"
         undo = f"ALTER TABLE {name} SET ({settings});"
         text = f"{name} has {settings}: autovacuum hardly comes"
-        found.append(Finding(Grade.WARN, text, fix, name, max(options[0].rows, 0.0), undo=undo))
+        rows_of, its = max(options[0].rows, 0.0), part(options[0])
+        found.append(Finding(Grade.WARN, text, fix, name, rows_of, undo=undo, part=its))
     return most(found) or Finding(Grade.OK, "no table keeps autovacuum away")
 
 
@@ -215,9 +217,8 @@ def dead_rows(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         if row.soon and not row.who:
             continue
         why, fix = _vacuum(row)
-        what = " (its TOAST table)" if row.toast else ""
-        text = f"{row.name}{what} has {row.dead:,} dead rows ({row.share:.0%}){why}"
-        found.append(limits.finding(row.share, text, fix=fix, object=row.name))
+        text = f"{named(row)} has {row.dead:,} dead rows ({row.share:.0%}){why}"
+        found.append(limits.finding(row.share, text, fix=fix, object=row.name, part=part(row)))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(Grade.OK, "autovacuum keeps up")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...view import Grade
+from ..catalogue import named, part
 from ..registry import Finding, Limits, check_of, most
 from .vacuum import HOLDERS
 
@@ -85,7 +86,7 @@ def unfrozen_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     for row in rows:
         ratio, age, kind = max((row.xid, row.age, "transaction"), (row.mxid, row.mage, "multixact"))
         text = (
-            f"{row.name}{' (its TOAST table)' if row.toast else ''} has rows of {age:,.0f} {kind}s ago "
+            f"{named(row)} has rows of {age:,.0f} {kind}s ago "
             f"({age / IDS:.1%} of all ids): {ratio:.1f} times what autovacuum should allow"
         )
         if kind == "transaction":
@@ -93,5 +94,5 @@ def unfrozen_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         fix = f"VACUUM (FREEZE, VERBOSE) {row.name};"
         if row.temporary:
             fix = "-- a temporary table: only the session that made it can vacuum or drop it; end that session"
-        found.append(limits.finding(ratio, text, fix=fix, object=row.name))
+        found.append(limits.finding(ratio, text, fix=fix, object=row.name, part=part(row)))
     return most([one for one in found if one.grade is not Grade.OK]) or Finding(Grade.OK, "tables are frozen in time")

@@ -69,6 +69,8 @@ class Stage:
     def findings(self) -> list[Finding]:
         """Return everything that the checks find in the server and this database; no fault may hide another's."""
         found = health.check(self.ctx, remember=False).results
+        marks = [(finding.fingerprint, finding.check, finding.object) for finding in found if finding.object]
+        assert len(set(marks)) == len(marks), marks
         return [finding for finding in found if finding.grade in (Grade.WARN, Grade.FAIL)]
 
 

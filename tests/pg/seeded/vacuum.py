@@ -83,6 +83,10 @@ def dead(stage: Stage) -> None:
     stage.sql(f"DELETE FROM {TABLE} WHERE a <= 15000", FLUSH)
 
 
+HOLDING = """SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+                AND coalesce(backend_xid, backend_xmin) IS NOT NULL"""
+
+
 def held(name: str, holder: str, waiter: str = "") -> Fault:
     """Return a fault that VACUUM does not mend while a transaction is open: text and fix must say so.
 
@@ -112,6 +116,7 @@ def held(name: str, holder: str, waiter: str = "") -> Fault:
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE state = 'idle in transaction' AND datname = current_database()"
         )
+        wait_for(lambda: not stage.db.execute(HOLDING).fetchall())  # the waiter runs on, and is through at once
         stage.sql(again.fix.splitlines()[-1], FLUSH)
 
     return Fault(name, "dead_rows", seed, TABLE, grade=Grade.FAIL, mend=mend)

@@ -79,6 +79,13 @@ def test_a_fix_makes_vacuum_faster_than_it_is(name: str, row: dict[str, Any], fi
     assert fix in judge(CHECKS[name], [row])[0].fix
 
 
+def test_troubles_of_several_parts_of_a_table_are_told_apart() -> None:
+    """Else who ignores one of them ignores all."""
+    rows = [case[1][0] for case in TABLE if case[0] == "public_grants" and case[1]]
+    found = judge(CHECKS["public_grants"], [rows[0], *rows[2:]])
+    assert len({finding.fingerprint for finding in found}) == len(found) == 3
+
+
 def test_fixes_quote_names() -> None:
     assert 'ROLE "o dd" IN DATABASE "d"' in judge(CHECKS["durability"], [ROLES])[0].fix
     assert "'o''dd');  -- in a? b" in judge(CHECKS["inactive_slots"], [LOGICAL])[0].undo
