@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
@@ -15,6 +15,8 @@ from pgcohesion import health
 from pgcohesion.context import Context
 from pgcohesion.health.registry import Finding
 from pgcohesion.view import Grade
+
+T = TypeVar("T")
 
 
 class Stage:
@@ -66,12 +68,15 @@ class Stage:
         thread.start()
         return thread
 
-    def findings(self) -> list[Finding]:
-        """Return everything that the checks find in the server and this database; no fault may hide another's."""
+    def findings(self, *grades: Grade) -> list[Finding]:
+        """Return everything that the checks find in the server and this database; no fault may hide another's.
+
+        *grades* instead of warn and fail.
+        """
         found = health.check(self.ctx, remember=False).results
         marks = [(finding.fingerprint, finding.check, finding.object) for finding in found if finding.object]
         assert len(set(marks)) == len(marks), marks
-        return [finding for finding in found if finding.grade in (Grade.WARN, Grade.FAIL)]
+        return [finding for finding in found if finding.grade in (grades or (Grade.WARN, Grade.FAIL))]
 
 
 class Fault(NamedTuple):
@@ -108,9 +113,10 @@ class Lookalike(NamedTuple):
     sets: Sequence[str] = ()
 
 
-def wait_for(true: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until something holds; fail when it does not in time."""
+def wait_for(asked: Callable[[], T], seconds: float = 20) -> T:
+    """Wait until an answer is true, and return it; fail when it does not come in time."""
     deadline = time.monotonic() + seconds
-    while not true():
+    while not (answer := asked()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    return answer
