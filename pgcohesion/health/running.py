@@ -67,7 +67,7 @@ class Look:
         self._numbers = counter()  # servers' threads start others, too
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what is found, as it comes. Raises ConfigError where there is no primary to ask yet."""
+        """Yield what is found, as it comes. Raises ConfigError where the one server cannot be asked yet."""
         with ExitStack() as bounds:
             yield from self._found(bounds)
 
@@ -79,7 +79,7 @@ class Look:
             at = self.ctx.on(name)
             bounds.enter_context(at.within(self.deadline - time.monotonic()))
             shown = "" if name == primary else name
-            self._start(lambda at=at, shown=shown: self._server(at, shown), self._no_server(at, shown), shown)  # type: ignore[misc]
+            self._start(lambda at=at, shown=shown: self._server(at, shown), self._no_server(at, shown))  # type: ignore[misc]
             self._sources(at, shown)
         everywhere = {check.id for check in self.checks if check.everywhere}
         others = [name for name in hosts if name != primary]
@@ -107,15 +107,13 @@ class Look:
 
     # --- the crew ---------------------------------------------------------------------------------------------
 
-    def _start(self, job: Job, fallback: Fallback, host: str) -> None:
+    def _start(self, job: Job, fallback: Fallback) -> None:
         number = next(self._numbers)
         self._open[number] = fallback
 
         def work() -> None:
             try:
                 self._done.put((number, list(job())))
-            except ConfigError as error:  # what is wrong with a replica must not hide what the others say
-                self._done.put((number, list(fallback(error)) if host else error))
             except BaseException as error:  # noqa: BLE001  (it is raised again, or told, where results are read)
                 self._done.put((number, error))
 
@@ -185,7 +183,7 @@ class Look:
 
     def _no_server(self, ctx: Context, host: str) -> Fallback:
         def unavailable(error: CohesionError) -> Iterator[Finding]:
-            if isinstance(error, ConfigError) and not host:
+            if isinstance(error, ConfigError) and not self._several:  # else it must not hide what the others say
                 raise error
             row = door.trouble(error, ctx, self.seconds, let_in=host in self._let_in)
             yield from findings(availability, [row], self._limits(availability), "", host)
@@ -210,7 +208,7 @@ class Look:
         for part in range(min(CREW, len(entered) - 1)):
             names = entered[1 + part :: CREW]
             job = lambda names=names: self._each(ctx, names, checks, host)  # noqa: E731
-            self._start(job, self._no_databases(ctx, names, host), host)
+            self._start(job, self._no_databases(ctx, names, host))
 
     def _each(self, ctx: Context, names: Sequence[str], checks: Sequence[Check], host: str) -> Iterator[Finding]:
         db = ctx.watched.another()
@@ -313,7 +311,7 @@ class Look:
         for source in dict.fromkeys(check.source for check in wanted):
             checks = [check for check in wanted if check.source == source]
             job = lambda source=source, checks=checks: self._source(ctx, source, checks, host)  # noqa: E731
-            self._start(job, _unknown(checks, host), host)
+            self._start(job, _unknown(checks, host))
 
     def _source(self, ctx: Context, source: str, checks: Sequence[Check], host: str) -> Iterator[Finding]:
         try:

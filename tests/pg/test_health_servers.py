@@ -57,6 +57,20 @@ def pair(standby: Standby, monkeypatch: pytest.MonkeyPatch) -> Iterator[Context]
         ctx._others.clear()
 
 
+def test_a_primary_that_cannot_be_asked_yet_does_not_hide_what_the_standby_says(pair: Context) -> None:
+    """It was never set up, or its sudo wants a password that nobody has declared."""
+    alone = PAIR.partition("[health]")[0]
+    (pair.root / "environments/alone.toml").write_text(alone)
+    with closing(open_context("alone", root=pair.root, options=Options(env="alone"))) as ctx:
+        ctx._others["db2"] = pair._others["db2"]
+        report = health.check(ctx, remember=False)
+        ctx._others.clear()
+    assert report.trouble
+    assert (report.trouble.object, report.trouble.grade) == ("db1", Grade.FAIL)
+    assert report.trouble.fix == "inv db.setup --env=alone"
+    assert any(one.check == "connections" and one.host == "db2" for one in report.results)
+
+
 def differing(ctx: Context) -> dict[str, Finding]:
     found = health.check(ctx, only="settings_differ", remember=False).results
     return {one.object: one for one in found if one.object}
