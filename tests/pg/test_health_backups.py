@@ -167,6 +167,8 @@ def test_pgbackrest_is_asked_as_archive_command_calls_it(engines: Engines) -> No
     engines.ctx.db.execute("CREATE TABLE big AS SELECT repeat(md5(n::text), 60) t FROM generate_series(1, 40000) n")
     engines.run(*rest, "--type=full", "backup")
     assert found(project, "backups") == []
+    beside = found(project, "backup_disk", "protected=true")
+    assert beside == [("backup_disk", Grade.WARN, f"{engines.work}/repo")]
 
     engines.ctx.db.execute("DROP TABLE big")
     engines.run(*rest, "--type=full", "backup")
@@ -225,6 +227,8 @@ def test_what_is_declared_of_pgbackrest_is_held(engines: Engines, tmp_path: Path
     proof.touch()
     sets = declared("pgbackrest", engines.rest, engines.user, keep=1, verified=str(proof))
     assert found(engines.project, "backups", *sets) == []
+    beside = found(engines.project, "backup_disk", *sets, "protected=true")
+    assert beside == [("backup_disk", Grade.WARN, f"{engines.work}/repo")]
     engines.archiving("off")
     assert ("backup_engine", Grade.FAIL, "pgbackrest main") in found(engines.project, "backups", *sets)
     engines.archiving("on")
@@ -252,6 +256,8 @@ def test_barman(engines: Engines) -> None:
 
     wait_for(whole)
     assert found(engines.project, "backups", *sets) == []
+    beside = found(engines.project, "backup_disk", *sets, "protected=true")
+    assert beside == [("backup_disk", Grade.WARN, f"{engines.work}/barman/main")]
     old = "health.limits.full_backup_age.fail=0.0000001"
     assert found(engines.project, "backups", *sets, old) == [("full_backup_age", Grade.FAIL, "barman main")]
 

@@ -190,18 +190,24 @@ def backup_verified(rows: list[Any], limits: Limits) -> list[Finding]:
     return _fine(facts, found, "nobody has declared restore tests")
 
 
+ELSEWHERE = {
+    "pgcohesion": ', or in environments/{env}.toml:\n[backup]\nfolder = "..."',
+    "pgbackrest": ", or give pgbackrest.conf a second repository on another host:\nrepo2-host=...",
+    "barman": ", or let Barman run on a host of its own",
+}
+
+
 @of_backups()
 def backup_disk(rows: list[Any], limits: Limits) -> list[Finding]:
     """Backups on the disk of the data: they go with it."""
     (facts,) = rows
-    folders = {store.folder for store in facts.stores if store.same_disk}
     found = [
         Finding(
             Grade.WARN if facts.protected else Grade.INFO,
             f"{folder} is on the disk of the data",
-            f'# mount another disk or a share there, or in environments/{facts.env}.toml:\n[backup]\nfolder = "..."',
+            f"# mount another disk or a share there{ELSEWHERE.get(engine, '').format(env=facts.env)}",
             folder,
         )
-        for folder in sorted(folders)
+        for folder, engine in sorted({(store.folder, store.engine) for store in facts.stores if store.same_disk})
     ]
     return _fine(facts, found, "no backup lies beside the data")

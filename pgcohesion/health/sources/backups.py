@@ -26,12 +26,23 @@ ARCHIVE = "SELECT current_setting('archive_command') AS command, current_setting
 PUSHES = ("archive-push", "wal-push")
 USERS = {"pgbackrest": "postgres", "barman": "barman", "wal-g": "postgres"}
 
+# Whether two folders are on one disk.
+DISKS = r"""
+export LC_ALL=C
+on() { df -P "$1" 2>/dev/null | awk 'NR == 2 { print $1 }'; }
+said() { [ -d "$1" ] && [ "$(on "$1")" = "$(on "$2")" ] && echo same || echo other; }
+"""
+
+# $1 folder, $2 data folder
+DISK = DISKS + 'said "$1" "$2"'
+
 # $1 folder, $2 data folder: whether both are on one disk; then of each backup its name, change, files and bytes of its
 # dump, and its manifest. The manifest has one key a line, so that no line of it begins like ours.
-OWN = r"""
-export LC_ALL=C
+OWN = (
+    DISKS
+    + r"""
 cd "$1" 2>/dev/null && ls >/dev/null || exit 44
-[ "$(df -P . | awk 'NR == 2 { print $1 }')" = "$(df -P "$2" | awk 'NR == 2 { print $1 }')" ] && echo same || echo other
+said . "$2"
 for name in */; do
     name=${name%/}
     [ -d "$name" ] || continue
@@ -41,19 +52,27 @@ for name in */; do
     cat "$name/manifest.json" 2>/dev/null
 done
 """
+)
 
 # $1 folder, $2 how the entries are called, $3 data folder (empty: elsewhere): whether both are on one disk; then of
 # each entry its change, bytes and name; of a folder those of all its files
-FILES = r"""
-export LC_ALL=C
+FILES = (
+    DISKS
+    + r"""
 cd "$1" || exit 44
-[ "$(df -P . | awk 'NR == 2 { print $1 }')" = "$([ -n "$3" ] && df -P "$3" | awk 'NR == 2 { print $1 }')" ] &&
-    echo same || echo other
+said . "$3"
 find . -mindepth 1 -maxdepth 1 -name "$2" | while IFS= read -r name; do
     total=$(find "$name" -type f -exec ls -ln {} + | awk '{ s += $5 } END { printf "%.0f", s }')
     printf '%s\t%s\t%s\n' "$(date -r "$name" +%s)" "$total" "${name#./}"
 done
 """
+)
+
+
+# $1 an engine's configuration file, empty: where its packages put it
+REST = (
+    'if [ "$1" ]; then cat "$1"; else cat /etc/pgbackrest/pgbackrest.conf || cat /etc/pgbackrest.conf; fi 2>/dev/null'
+)
 
 
 class Backups(Struct, frozen=True, kw_only=True):
@@ -125,16 +144,38 @@ def _asked(ctx: Context, runner: Runner, name: str, one: Declared) -> list[Store
         if one.engine == "barman":
             listed = _said(runner, [*command, "-f", "json", "list-backup", unit], user)
             checked = _said(runner, [*command, "-f", "json", "check", unit], user, may_fail=True)
-            return list(engines.barman(listed, checked, unit))
+            found = list(engines.barman(listed, checked, unit))
+            return found if one.ssh else _lying(ctx, found, _barman_folder(ctx, command, unit, user), user)
         if one.engine == "wal-g":
             return list(engines.wal_g(_said(runner, [*command, *WAL_G], user), shlex.join(command)))
         said = _said(runner, [*command, f"--stanza={unit}", *PGBACKREST], user)
-        return list(engines.pgbackrest(said, unit)) or [_absent(one.engine, unit, command)]
+        found = list(engines.pgbackrest(said, unit)) or [_absent(one.engine, unit, command)]
+        return found if one.ssh else _lying(ctx, found, _repository(ctx, command, unit, user), user)
     except (CohesionError, ValueError, KeyError, TypeError) as error:
         why = (
             f"{error.what}: {error.why}" if isinstance(error, CohesionError) else f"its answer is not as known: {error}"
         )
         return [engines.broken(f"{one.engine} {unit}", one.engine, why, shlex.join(command))]
+
+
+def _repository(ctx: Context, command: Sequence[str], stanza: str, user: str | None) -> str:
+    """Return the folder on this host that pgBackRest keeps everything in, or nothing."""
+    file = next((word.removeprefix("--config=") for word in command if word.startswith("--config=")), "")
+    done = ctx.runner.run(("sh", "-c", REST, "rest", file), user=user, check=False)
+    return engines.repository(done.stdout, command, stanza)
+
+
+def _barman_folder(ctx: Context, command: Sequence[str], unit: str, user: str | None) -> str:
+    done = ctx.runner.run([*command, "-f", "json", "show-server", unit], user=user, check=False)
+    return engines.barman_folder(done.stdout, unit) if done.status == 0 else ""
+
+
+def _lying(ctx: Context, stores: Sequence[Store], folder: str, user: str | None) -> list[Store]:
+    """Return the stores with the folder of this host that they lie in, and whether the data is on its disk."""
+    if not folder:
+        return list(stores)
+    done = ctx.runner.run(("sh", "-c", DISK, "disk", folder, ctx.server.data_folder()), user=user, check=False)
+    return [replace(store, folder=folder, same_disk=done.stdout.strip() == "same") for store in stores]
 
 
 def _files(ctx: Context, runner: Runner, one: Declared) -> Store:
@@ -201,7 +242,9 @@ def _pushed(ctx: Context, command: list[str]) -> list[Store]:
     engine = "wal-g" if any(word.endswith("wal-g") for word in command) else "pgbackrest"
     try:
         said = _said(ctx.runner, [*command, *(WAL_G if engine == "wal-g" else PGBACKREST)], ctx.server.user)
-        found = engines.wal_g(said, shlex.join(command)) if engine == "wal-g" else engines.pgbackrest(said, "")
-        return list(found)
+        if engine == "wal-g":
+            return list(engines.wal_g(said, shlex.join(command)))
+        folder = _repository(ctx, command, "", ctx.server.user)
+        return _lying(ctx, list(engines.pgbackrest(said, "")), folder, ctx.server.user)
     except (CohesionError, ValueError, KeyError, TypeError) as error:
         return [engines.broken(engine, engine, str(error), shlex.join(command))]

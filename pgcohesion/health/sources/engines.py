@@ -73,6 +73,28 @@ def pgbackrest(text: str, wanted: str) -> Iterator[Store]:
         )
 
 
+def repository(text: str, argv: Sequence[str], stanza: str) -> str:
+    """Return the folder that ``pgbackrest.conf`` and options keep backups in; nothing where a repository is elsewhere.
+
+    The section of *stanza* goes before that of all, options before both.
+    """
+    import configparser
+
+    given = configparser.RawConfigParser(delimiters=("=",), strict=False, default_section="")
+    try:
+        given.read_string(text)
+    except configparser.Error:
+        return ""
+    own = dict(word.removeprefix("--").split("=", 1) for word in argv if word.startswith("--") and "=" in word)
+    sections = ("global", stanza or own.get("stanza", ""))
+    options = {name: value for section in sections if section in given for name, value in given[section].items()} | own
+    numbers = {found[1] for name in options if (found := re.match(r"repo(\d+)-", name))} or {"1"}
+    for number in numbers:
+        if options.get(f"repo{number}-host") or options.get(f"repo{number}-type", "posix") != "posix":
+            return ""
+    return options.get(f"repo{min(numbers, key=int)}-path", "/var/lib/pgbackrest")
+
+
 def _history(one: dict[str, Any]) -> tuple[int, int]:
     return one["database"]["id"], one["database"].get("repo-key", 1)
 
@@ -113,6 +135,11 @@ def barman(listed: str, checked: str, server: str) -> Iterator[Store]:
         make=f"barman backup {server}",
         look=f"barman check {server}\nbarman list-backups {server}",
     )
+
+
+def barman_folder(text: str, server: str) -> str:
+    """Return the folder of a server's backups, out of ``barman -f json show-server``."""
+    return str(json.decode(text)[server]["backup_directory"])
 
 
 OURS = ("backup_maximum_age", "backup_minimum_size", "failed_backups", "minimum_redundancy_requirements")

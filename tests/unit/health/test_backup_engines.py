@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pgcohesion.health.sources.backups import _pushing
-from pgcohesion.health.sources.engines import Backup, own, pgbackrest, slug, wal_g
+from pgcohesion.health.sources.engines import Backup, own, pgbackrest, repository, slug, wal_g
 
 pytestmark = pytest.mark.unit
 
@@ -110,3 +110,21 @@ def test_the_folders_names_are_made_as_backup_makes_them() -> None:
 def test_a_backup_is_good_unless_something_speaks_against_it() -> None:
     assert Backup(label="x").good
     assert not Backup(label="x", unfinished=True).good
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "folder"),
+    [
+        ("[global]\nrepo1-path=/mnt/a=b\n[main]\npg1-path=/d", [], "/mnt/a=b"),
+        ("[global]\nrepo1-path=/all\n[main]\nrepo1-path=/own", ["--stanza=main"], "/own"),
+        ("[global]\nrepo1-path=/all", ["--repo1-path=/option", "--stanza=main"], "/option"),
+        ("[main]\npg1-path=/d", [], "/var/lib/pgbackrest"),
+        ("", [], "/var/lib/pgbackrest"),
+        ("[global]\nrepo1-host=backup1\nrepo1-path=/there", [], ""),
+        ("[global]\nrepo1-path=/here\nrepo2-type=s3", [], ""),
+        ("[global]\nrepo2-path=/second", [], "/second"),
+        ("no section", [], ""),
+    ],
+)
+def test_where_pgbackrest_keeps_everything_if_it_is_here(text: str, options: list[str], folder: str) -> None:
+    assert repository(text, ["pgbackrest", *options], "main" if not options else "") == folder
