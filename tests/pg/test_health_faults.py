@@ -195,6 +195,23 @@ def test_settings_that_wait_or_lose_data(ctx: Context, shared: Project) -> None:
     assert found["synchronous_commit"] is Grade.WARN
 
 
+def test_an_archive_command_that_nothing_calls(fresh: Project) -> None:
+    assert fresh.inv("db.setup", "--env=test").returncode == 0
+    with opened(fresh) as context:
+        assert not bad(context, "archiver")
+        context.db.execute("ALTER SYSTEM SET archive_command = 'cp %p archived_%f'")
+        context.db.execute("SELECT pg_reload_conf()")
+        wait_for(lambda: bad(context, "archiver"))
+        (finding,) = bad(context, "archiver")
+        assert (finding.object, finding.grade) == ("archive_mode", Grade.WARN)
+        context.db.execute(finding.fix)
+    fresh.inv("db.stop", "--env=test")
+    fresh.inv("db.start", "--env=test")
+    with opened(fresh) as context:
+        assert context.db.execute("SHOW archive_mode")[0].archive_mode == "on"
+        assert not bad(context, "archiver")
+
+
 def test_a_failing_archive_command(fresh: Project) -> None:
     archiving = ("--set", "settings.archive_mode=on", "--set", "settings.archive_command=false")
     assert fresh.inv("db.setup", "--env=test").returncode == 0  # the seeds fill a segment: archive none of it

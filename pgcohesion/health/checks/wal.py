@@ -62,7 +62,9 @@ def inactive_slots(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """SELECT current_setting('archive_mode') AS mode, last_failed_wal AS file,
               coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS failing,
               extract(epoch FROM now() - last_failed_time)::float AS age,
-              trim(current_setting('archive_command')) AS command,
+              trim(CASE current_setting('archive_mode')  -- while it is off, the other is shown as "(disabled)"
+                   WHEN 'off' THEN (SELECT reset_val FROM pg_settings WHERE name = 'archive_command')
+                   ELSE current_setting('archive_command') END) AS command,
               coalesce(current_setting('archive_library', true), '') AS library, pg_is_in_recovery() AS standby,
               current_setting('server_version_num')::int >= 160000 AS either
          FROM pg_stat_archiver""",
@@ -72,6 +74,10 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
     """WAL archiving: while it fails there is no point-in-time recovery, and WAL piles up."""
     (row,) = rows
     if row.mode == "off":
+        if row.command or row.library:
+            name = "archive_command" if row.command else "archive_library"
+            text = f"{name} is set, and archive_mode is off: no WAL is archived"
+            return Finding(Grade.WARN, text, "ALTER SYSTEM SET archive_mode = on;  -- with a restart", "archive_mode")
         fix = f"ALTER SYSTEM SET archive_mode = on;  -- with a restart\n{ARCHIVING}"
         return Finding(Grade.INFO, "archiving is off: what is lost since the last backup cannot be had back", fix)
     if row.standby and row.mode == "on":
