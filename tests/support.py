@@ -79,9 +79,15 @@ class Project:
         return target
 
     def tree(self) -> dict[str, bytes | None]:
-        """Return every file below the project, for comparisons."""
-        files = (path for path in self.root.rglob("*") if "__pycache__" not in path.parts)
-        return {str(p.relative_to(self.root)): p.read_bytes() if p.is_file() else None for p in files}
+        """Return every file below the project, for comparisons; not what a server writes and removes all the time."""
+        found: list[Path] = []
+        for folder, below, files in os.walk(self.root):
+            if "PG_VERSION" in files:  # the folder itself is told, by the one that it is in
+                below.clear()
+                continue
+            below[:] = [name for name in below if name != "__pycache__"]
+            found += [Path(folder, name) for name in (*below, *files)]
+        return {str(p.relative_to(self.root)): p.read_bytes() if p.is_file() else None for p in found}
 
 
 @contextmanager
