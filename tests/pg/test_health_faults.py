@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -23,7 +20,7 @@ from pgcohesion.health.asking import ask
 from pgcohesion.health.registry import Finding, load
 from pgcohesion.opening import open_context
 from pgcohesion.view import Grade
-from tests.support import Project
+from tests.support import Project, frozen
 
 pytestmark = pytest.mark.pg
 NOT_HERE = ("pooler", "pools", "backups", "alerts", "served")  # none of them is declared
@@ -462,26 +459,11 @@ def trouble(context: Context, seconds: float) -> Finding:
     return report.trouble
 
 
-@contextmanager
-def stopped(project: Project, *, but: tuple[int, ...] = ()) -> Iterator[None]:
-    """Stop the postmaster and its children in their tracks (SIGSTOP)."""
-    master = int((project.root / ".pgcohesion/test/data/postmaster.pid").read_text().splitlines()[0])
-    children = subprocess.run(["pgrep", "-P", str(master)], capture_output=True, text=True, check=True).stdout.split()
-    pids = [master, *(int(pid) for pid in children if int(pid) not in but)]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
 def test_kinds_of_servers_that_do_not_answer(fresh: Project) -> None:
     assert fresh.inv("db.setup", "--env=test").returncode == 0
     with opened(fresh, "health.timeout=2") as context:
         health.check(context)
-        with stopped(fresh):
+        with frozen(fresh):
             assert trouble(context, 3).kind == "query_timeout"  # on a session that is open
             assert trouble(context, 3.5).kind == "connect_timeout"  # on a new one
             done = fresh.json("health.check", "--env=test", "--timeout=4")
