@@ -320,7 +320,7 @@ def test_while_all_is_down_calls_wait_then_are_refused_at_once(ctx: Context) -> 
         for _ in range(100):
             with pytest.raises(CircuitOpen, match="cannot connect"):
                 manager.execute("SELECT 1")
-        assert time.perf_counter() - started < 0.1
+        assert time.perf_counter() - started < 2  # none of them has waited
         assert manager.counters.refused == 100
 
 
@@ -475,7 +475,7 @@ def test_closing_waits_for_work_refuses_more_and_cancels_what_is_late(ctx: Conte
     closing.join()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 10
     assert results[0] == "done"
     assert results[1] is not None
     assert results[1] != "done"
