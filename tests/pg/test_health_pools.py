@@ -67,5 +67,5 @@ def test_a_process_judges_its_own_pools(shared: Project) -> None:
         (leak,) = [one for one in health.of_orchestrator(db) if one.check == "leaked_connections"]
         assert "test_health_pools.py" in leak.object
     waiting.join(10)
-    assert troubles() == {("breaker_open", Grade.WARN)}
+    wait_for(lambda: troubles() == {("breaker_open", Grade.WARN)})
     db.close(1)

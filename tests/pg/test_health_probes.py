@@ -17,6 +17,7 @@ from pgcohesion.opening import open_context
 from pgcohesion.setup import setup
 from pgcohesion.view import Grade
 from tests.pg.looking import BAD, found, looking
+from tests.pg.seeded.stage import wait_for
 from tests.support import Project
 
 pytestmark = pytest.mark.pg
@@ -104,7 +105,7 @@ def test_a_run_of_migrations_that_never_ends(shared: Project, ctx: Context) -> N
     with looking(shared, limit) as look:
         (fix,) = [one.fix for one in look("migrations") if one.check == "migration_running"]
     ctx.db.execute(fix)
-    assert found(shared, "migrations", limit) == []
+    wait_for(lambda: found(shared, "migrations", limit) == [])
     holder.close()
 
 

@@ -156,7 +156,8 @@ def slowly_vacuumed(stage: Stage) -> None:
 
 def end_vacuum(stage: Stage, finding: Finding) -> None:
     """Do what the fix says, and end the vacuum."""
-    assert "VacuumDelay" in str(stage.db.execute(finding.fix.splitlines()[-1].encode()).fetchall())
+    look = finding.fix.splitlines()[-1].encode()
+    wait_for(lambda: "VacuumDelay" in str(stage.db.execute(look).fetchall()))
     stage.sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_progress_vacuum")
 
 
