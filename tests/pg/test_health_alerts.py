@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         answer = server.answers.pop(0) if server.answers else 204
         if isinstance(answer, float):
             time.sleep(answer)
-            answer = 204
+            return  # whoever sent it has given up, and sends it again
         if answer < 300:
             server.got.append((dict(self.headers), body))
         with suppress(OSError):
