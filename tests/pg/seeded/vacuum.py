@@ -162,24 +162,25 @@ def end_vacuum(stage: Stage, finding: Finding) -> None:
 
 
 def all_workers_busy(stage: Stage) -> None:
-    """Let autovacuum crawl with its only worker."""
+    """Let autovacuum crawl with its only worker; all of it only once that is here, or it crawls somewhere else."""
     stage.setting("autovacuum_max_workers", "1")
-    stage.setting("autovacuum_vacuum_cost_delay", "100")
-    stage.setting("autovacuum_vacuum_cost_limit", "1")
-    filled(stage, 20_000, "")
+    filled(stage, 20_000, "WITH (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)")
     stage.sql(f"DELETE FROM {TABLE} WHERE a <= 15000", FLUSH)
     stage.setting("autovacuum_naptime", "1")
     wait_for(
         lambda: stage.db.execute("SELECT FROM pg_stat_progress_vacuum WHERE datname = current_database()").fetchall(),
         60,
     )
+    stage.setting("autovacuum_vacuum_cost_delay", "100")
+    stage.setting("autovacuum_vacuum_cost_limit", "1")
 
 
 def more_speed(stage: Stage, finding: Finding) -> None:
-    """Do what the fix says, and wait until the worker has taken it up."""
+    """Do what the fix says, and give the table its speed back, for which its vacuum has to begin again."""
     assert "cost_limit" in finding.fix
     stage.setting("autovacuum_vacuum_cost_limit", "10000")
     stage.setting("autovacuum_vacuum_cost_delay", "0")
+    stage.sql(f"ALTER TABLE {TABLE} RESET (autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)")
 
 
 def cold_updates(stage: Stage) -> None:
