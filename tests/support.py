@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -79,9 +81,15 @@ class Project:
         return target
 
     def tree(self) -> dict[str, bytes | None]:
-        """Return every file below the project, for comparisons."""
-        files = (path for path in self.root.rglob("*") if "__pycache__" not in path.parts)
-        return {str(p.relative_to(self.root)): p.read_bytes() if p.is_file() else None for p in files}
+        """Return every file below the project, for comparisons; not what a server writes and removes all the time."""
+        found: list[Path] = []
+        for folder, below, files in os.walk(self.root):
+            if "PG_VERSION" in files:  # the folder itself is told, by the one that it is in
+                below.clear()
+                continue
+            below[:] = [name for name in below if name != "__pycache__"]
+            found += [Path(folder, name) for name in (*below, *files)]
+        return {str(p.relative_to(self.root)): p.read_bytes() if p.is_file() else None for p in found}
 
 
 @contextmanager
@@ -107,11 +115,25 @@ def project() -> Iterator[Project]:
         shutil.rmtree(root, ignore_errors=True)
 
 
+@contextmanager
+def frozen(made: Project) -> Iterator[None]:
+    """Stop every process of a project's server in its tracks, the first one first: it starts no others then."""
+    first = int((made.root / ".pgcohesion/test/data/postmaster.pid").read_text().split()[0])
+    os.kill(first, signal.SIGSTOP)
+    found = subprocess.run(["pgrep", "-P", str(first)], capture_output=True, text=True, check=True).stdout.split()
+    pids = [first, *map(int, found)]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)  # who has ended waits for the first one to notice
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):  # now it has noticed
+                os.kill(pid, signal.SIGCONT)
+
+
 def end_server(data: Path) -> None:
     """Kill a server and what it left in shared memory: a test's data is not worth a shutdown."""
-    import signal
-    import time
-
     pid_file = data / "postmaster.pid"
     if not pid_file.exists():
         return

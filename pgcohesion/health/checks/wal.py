@@ -74,8 +74,8 @@ def archiver(rows: list[Any], limits: Limits) -> Finding:
     """WAL archiving: while it fails there is no point-in-time recovery, and WAL piles up."""
     (row,) = rows
     if row.mode == "off":
-        if row.command or row.library:
-            name = "archive_command" if row.command else "archive_library"
+        if row.library or (row.command and not _copies_nothing(row.command)):
+            name = "archive_library" if row.library else "archive_command"
             text = f"{name} is set, and archive_mode is off: no WAL is archived"
             return Finding(Grade.WARN, text, "ALTER SYSTEM SET archive_mode = on;  -- with a restart", "archive_mode")
         fix = f"ALTER SYSTEM SET archive_mode = on;  -- with a restart\n{ARCHIVING}"

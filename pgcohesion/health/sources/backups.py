@@ -69,10 +69,13 @@ done
 )
 
 
-# $1 an engine's configuration file, empty: where its packages put it
-REST = (
-    'if [ "$1" ]; then cat "$1"; else cat /etc/pgbackrest/pgbackrest.conf || cat /etc/pgbackrest.conf; fi 2>/dev/null'
-)
+# $1 pgBackRest's configuration file, empty: the files that it reads where none is named
+REST = r"""
+if [ "$1" ]; then cat "$1"; else
+    cat /etc/pgbackrest/pgbackrest.conf || cat /etc/pgbackrest.conf
+    for file in /etc/pgbackrest/conf.d/*.conf; do echo; cat "$file"; done
+fi 2>/dev/null
+"""
 
 
 class Backups(Struct, frozen=True, kw_only=True):
@@ -160,14 +163,14 @@ def _asked(ctx: Context, runner: Runner, name: str, one: Declared) -> list[Store
 
 def _repository(ctx: Context, command: Sequence[str], stanza: str, user: str | None) -> str:
     """Return the folder on this host that pgBackRest keeps everything in, or nothing."""
-    file = next((word.removeprefix("--config=") for word in command if word.startswith("--config=")), "")
+    file = engines.options(command).get("config", "")
     done = ctx.runner.run(("sh", "-c", REST, "rest", file), user=user, check=False)
     return engines.repository(done.stdout, command, stanza)
 
 
 def _barman_folder(ctx: Context, command: Sequence[str], unit: str, user: str | None) -> str:
     done = ctx.runner.run([*command, "-f", "json", "show-server", unit], user=user, check=False)
-    return engines.barman_folder(done.stdout, unit) if done.status == 0 else ""
+    return engines.barman_folder(done.stdout, unit)
 
 
 def _lying(ctx: Context, stores: Sequence[Store], folder: str, user: str | None) -> list[Store]:

@@ -73,10 +73,21 @@ def pgbackrest(text: str, wanted: str) -> Iterator[Store]:
         )
 
 
-def repository(text: str, argv: Sequence[str], stanza: str) -> str:
-    """Return the folder that ``pgbackrest.conf`` and options keep backups in; nothing where a repository is elsewhere.
+def options(argv: Sequence[str]) -> dict[str, str]:
+    """Return the long options of a command, ``--name=value`` or ``--name value``."""
+    found = {}
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        if word.startswith("--"):
+            name, sign, value = word[2:].partition("=")
+            found[name] = value if sign else following
+    return found
 
-    The section of *stanza* goes before that of all, options before both.
+
+def repository(text: str, argv: Sequence[str], stanza: str) -> str:
+    """Return the folder that ``pgbackrest.conf`` and options keep backups in.
+
+    Nothing where a repository is elsewhere, or nobody has said where: the environment of a process may say it, too. The
+    section of *stanza* goes before that of all, options before both.
     """
     import configparser
 
@@ -85,14 +96,16 @@ def repository(text: str, argv: Sequence[str], stanza: str) -> str:
         given.read_string(text)
     except configparser.Error:
         return ""
-    own = dict(word.removeprefix("--").split("=", 1) for word in argv if word.startswith("--") and "=" in word)
+    own = options(argv)
     sections = ("global", stanza or own.get("stanza", ""))
-    options = {name: value for section in sections if section in given for name, value in given[section].items()} | own
-    numbers = {found[1] for name in options if (found := re.match(r"repo(\d+)-", name))} or {"1"}
+    said = {name: value for section in sections if section in given for name, value in given[section].items()} | own
+    numbers = {found[1] for name in said if (found := re.match(r"repo(\d+)-", name))}
+    if not numbers and not given.sections():
+        return ""
     for number in numbers:
-        if options.get(f"repo{number}-host") or options.get(f"repo{number}-type", "posix") != "posix":
+        if said.get(f"repo{number}-host") or said.get(f"repo{number}-type", "posix") != "posix":
             return ""
-    return options.get(f"repo{min(numbers, key=int)}-path", "/var/lib/pgbackrest")
+    return said.get(f"repo{min(numbers, key=int, default='1')}-path", "/var/lib/pgbackrest")
 
 
 def _history(one: dict[str, Any]) -> tuple[int, int]:
@@ -138,8 +151,11 @@ def barman(listed: str, checked: str, server: str) -> Iterator[Store]:
 
 
 def barman_folder(text: str, server: str) -> str:
-    """Return the folder of a server's backups, out of ``barman -f json show-server``."""
-    return str(json.decode(text)[server]["backup_directory"])
+    """Return the folder of a server's backups, out of ``barman -f json show-server``; nothing if it is not known."""
+    try:
+        return str(json.decode(text)[server]["backup_directory"])
+    except (ValueError, KeyError, TypeError):  # what was said of the backups holds all the same
+        return ""
 
 
 OURS = ("backup_maximum_age", "backup_minimum_size", "failed_backups", "minimum_redundancy_requirements")

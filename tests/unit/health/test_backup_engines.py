@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pgcohesion.health.sources.backups import _pushing
-from pgcohesion.health.sources.engines import Backup, own, pgbackrest, repository, slug, wal_g
+from pgcohesion.health.sources.engines import Backup, barman_folder, own, pgbackrest, repository, slug, wal_g
 
 pytestmark = pytest.mark.unit
 
@@ -100,6 +100,11 @@ def test_our_own_folder_may_hold_other_things() -> None:
     assert empty.make == "inv backup.create --database='it'\"'\"'s' --env=x"
 
 
+@pytest.mark.parametrize("text", ["", "ERROR: no", "[]", "{}", '{"main": {"active": true}}'])
+def test_an_answer_of_barman_that_is_not_as_known_says_nothing_of_its_folder(text: str) -> None:
+    assert barman_folder(text, "main") == ""
+
+
 def test_the_folders_names_are_made_as_backup_makes_them() -> None:
     from pgcohesion.backup import names
 
@@ -119,7 +124,9 @@ def test_a_backup_is_good_unless_something_speaks_against_it() -> None:
         ("[global]\nrepo1-path=/all\n[main]\nrepo1-path=/own", ["--stanza=main"], "/own"),
         ("[global]\nrepo1-path=/all", ["--repo1-path=/option", "--stanza=main"], "/option"),
         ("[main]\npg1-path=/d", [], "/var/lib/pgbackrest"),
-        ("", [], "/var/lib/pgbackrest"),
+        ("", [], ""),
+        ("", ["--stanza", "main", "--repo1-path", "/option"], "/option"),
+        ("[global]\nrepo1-path=/all\n[main]\nrepo1-path=/own", ["--stanza", "main"], "/own"),
         ("[global]\nrepo1-host=backup1\nrepo1-path=/there", [], ""),
         ("[global]\nrepo1-path=/here\nrepo2-type=s3", [], ""),
         ("[global]\nrepo2-path=/second", [], "/second"),

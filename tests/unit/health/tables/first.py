@@ -58,6 +58,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("inactive_slots", [{**SLOT, "kept": 40.0 * 1024**2}], WARN, "it's"),
     ("inactive_slots", [{**SLOT, "kind": "logical", "plugin": "o'dd", "kept": 11.0 * 1024**3}], FAIL, "it's"),
     ("archiver", [{**ARCHIVE, "mode": "off", "command": "", "failing": True}], Grade.INFO, ""),
+    ("archiver", [{**ARCHIVE, "mode": "off", "command": "/bin/true"}], Grade.INFO, ""),
     ("archiver", [{**ARCHIVE, "mode": "off"}], WARN, "archive_mode"),
     ("archiver", [{**ARCHIVE, "mode": "off", "command": "", "library": "basic_archive"}], WARN, "archive_mode"),
     ("archiver", [ARCHIVE], OK, ""),
