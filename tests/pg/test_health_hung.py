@@ -31,7 +31,7 @@ from tests.support import Project
 
 pytestmark = pytest.mark.pg
 DEADLINE = 2.0
-LATE = 2 * DEADLINE  # what hangs would hang for much longer; a busy machine is not that slow
+LATE = DEADLINE + 1
 
 
 class Proxy:
@@ -187,7 +187,7 @@ def test_a_host_that_lets_in_and_says_nothing(shared: Project) -> None:
         shared.write("environments/mute.toml", f'[postgresql]\nsource = "packages"\nversion = 15\n{host}\n')
         started = time.monotonic()
         done = shared.inv("health.check", "--env=mute", f"--set=health.timeout={DEADLINE}")
-    assert time.monotonic() - started < LATE + DEADLINE  # a process begins and ends, too
+    assert time.monotonic() - started < LATE + 1  # a process begins and ends, too
     assert done.returncode == 3
     assert "availability: unreachable: " in done.stdout
     assert done.stderr.splitlines() == [f"connecting to db1 ({host.partition(' = ')[2][1:-1]})"]

@@ -67,6 +67,32 @@ def database_collation(rows: list[Any], limits: Limits) -> Finding:
 
 
 @check_of(
+    """SELECT datname AS name, quote_ident(datname) AS ident, datcollversion AS then,
+              pg_database_collation_actual_version(oid) AS now
+         FROM pg_database
+        WHERE datistemplate AND datcollversion <> pg_database_collation_actual_version(oid)
+        ORDER BY datname""",
+    min_version=15,
+)
+def template_collations(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Templates whose collation has changed under them: CREATE DATABASE refuses to copy them.
+
+    It is noticed when somebody needs a database at once: for a restore, for tests.
+    """
+    found = [
+        Finding(
+            Grade.WARN,
+            f"{row.name} has version {row.then} of its collation, the library {row.now}: CREATE DATABASE refuses it",
+            f"-- first, in it, if it has tables of yours: REINDEX DATABASE {row.ident};\n"
+            f"ALTER DATABASE {row.ident} REFRESH COLLATION VERSION;",
+            row.name,
+        )
+        for row in rows
+    ]
+    return found or Finding(Grade.OK, "templates can be copied")
+
+
+@check_of(
     """SELECT format('%I.%I', cn.nspname, o.collname) AS name, o.collversion AS then,
               pg_collation_actual_version(o.oid) AS now, count(DISTINCT i.indexrelid)::int AS indexes,
               string_agg(DISTINCT format(CASE WHEN i.indisexclusion THEN 'REINDEX INDEX %I.%I;'

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg.pq import ExecStatus, PGconn
 
 from pgcohesion.health.registry import Finding
@@ -254,6 +255,15 @@ def other_library(stage: Stage) -> str:
 
 
 COLLATION = 'CREATE COLLATION public."odd c" (provider = {}, locale = {})'
+
+
+def template(stage: Stage) -> None:
+    stage.later(lambda: stage.sql("ALTER DATABASE template1 REFRESH COLLATION VERSION"))
+    stage.sql("UPDATE pg_database SET datcollversion = '0.1' WHERE datname = 'template1'")
+    with pytest.raises(psycopg.Error, match="collation version"):
+        stage.sql("CREATE DATABASE never_made TEMPLATE template1")
+
+
 OLDER = "UPDATE pg_collation SET collversion = '0.1' WHERE collname = 'odd c'"
 
 
@@ -446,6 +456,7 @@ FAULTS = [
     Fault("a policy that nothing applies", "row_security", policy_unused, ODD),
     Fault("row security that hides all rows", "row_security", no_policy, 'public."no p"', mend=write_policy),
     Fault("a database under another C library", "database_collation", other_library, grade=Grade.FAIL, least=17),
+    Fault("a template under another C library", "template_collations", template, "template1", least=17),
     Fault("a collation that changed", "collations", other_collation, 'public."odd c"', grade=Grade.FAIL),
     Fault("an extension whose files are gone", "extension_updates", lost_extension, "lo st", mend=found_again),
     Fault("an extension left at an old version", "extension_updates", old_extension, "hstore"),

@@ -144,6 +144,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("checksums_off", [{"checked": False, "folder": "/d"}], INFO, ""),
     ("database_collation", [], OK, ""),
     ("database_collation", [{"name": "a b", "ident": '"a b"', "then": "2.31", "now": "2.36"}], FAIL, "a b"),
+    ("template_collations", [], OK, ""),
+    ("template_collations", [{"name": "t 1", "ident": '"t 1"', "then": "2.31", "now": "2.36"}], WARN, "t 1"),
     ("collations", [], OK, ""),
     (
         "collations",
