@@ -132,6 +132,23 @@ def new_password(stage: Stage, finding: Finding) -> None:
     stage.sql(setting, command.replace("\\password", "ALTER ROLE") + " PASSWORD 'new'")
 
 
+def nearly_superuser(stage: Stage) -> None:
+    role(stage, '"a pp"')
+    role(stage, '"the gr""oup"', "NOLOGIN")
+    stage.sql("""GRANT postgres TO "the gr""oup" WITH ADMIN OPTION""", """GRANT "the gr""oup" TO "a pp\"""")
+
+
+def superuser_at_times(stage: Stage) -> str:
+    role(stage, "dba", "SUPERUSER NOLOGIN")
+    role(stage, "person", "LOGIN IN ROLE dba")
+    return "person"
+
+
+def superuser_never(stage: Stage) -> str:
+    role(stage, "nobody_in_it", "NOLOGIN IN ROLE postgres")
+    return "nobody_in_it"
+
+
 def pool_of_superuser(stage: Stage) -> None:
     role(stage, '"bo ""ss"', "LOGIN SUPERUSER PASSWORD 'x'")
     for _ in range(3):
@@ -405,6 +422,7 @@ LAG = ("health.limits.replication_lag.warn=1e6",)
 ODD = 'public."odd ""t"'
 
 FAULTS = [
+    Fault("a role that may become superuser, through a group", "superusers", nearly_superuser, 'the gr"oup'),
     Fault("a setting that the server cannot read", "config_errors", wrong_value, "work_mem", grade=Grade.FAIL),
     Fault("a rule that the server cannot read", "config_errors", wrong_rule, grade=Grade.FAIL, mend=take_out),
     Fault("a rule that can never match", "config_errors", unencrypted_rule, mend=take_out),
@@ -463,6 +481,8 @@ FAULTS = [
     Fault("a subscription that was left disabled", "subscribed_tables", left_disabled, 'su "b', least=15),
 ]
 LOOKALIKES = [
+    Lookalike("a person who becomes superuser when that is needed", "superusers", superuser_at_times),
+    Lookalike("a group of superusers that nobody is in", "superusers", superuser_never),
     Lookalike("a setting that only waits for a restart", "config_errors", waits_for_a_restart),
     Lookalike("a rule that refuses the world", "hba_rules", refusing_rule),
     Lookalike("a person's psql sessions as superuser", "superuser_sessions", psql_of_superuser),
