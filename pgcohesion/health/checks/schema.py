@@ -171,6 +171,26 @@ def unlogged_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 @check_of(
+    f"""SELECT c.oid::regclass::text AS name FROM pg_class c
+        WHERE c.relkind = 'm' AND NOT c.relispopulated AND c.relnamespace NOT IN {THEIRS}
+          AND c.oid <> ALL (ARRAY(SELECT k.relation FROM pg_locks k  -- who fills it has it
+                                   WHERE k.locktype = 'relation' AND k.mode = 'AccessExclusiveLock'))
+        ORDER BY 1""",  # noqa: S608  (a constant)
+    scope="database",
+)
+def unpopulated_views(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Materialized views that were never filled, or emptied: each query of one fails.
+
+    It was made WITH NO DATA, or restored by somebody who left out the end.
+    """
+    found = []
+    for row in rows:
+        fix, undo = (f"REFRESH MATERIALIZED VIEW {row.name}{words};" for words in ("", " WITH NO DATA"))
+        found.append(Finding(Grade.WARN, f"{row.name} has not been populated: queries fail", fix, row.name, undo=undo))
+    return most(found) or Finding(Grade.OK, "every materialized view is filled")
+
+
+@check_of(
     f"""WITH pairs AS MATERIALIZED (
             SELECT o.conrelid, o.confrelid, k.ours, k.theirs,
                    (SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = o.conrelid AND a.attnum = k.ours) AS type,

@@ -43,6 +43,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("disabled_triggers", [{**TRIGGER, "kind": "u"}], WARN, "t.g"),
     ("disabled_triggers", [{**TRIGGER, "kind": "rule"}], WARN, "t.g"),
     ("disabled_triggers", [{**TRIGGER, "kind": "event", "name": None}], WARN, "g"),
+    ("unpopulated_views", [], OK, ""),
+    ("unpopulated_views", [{"name": "v"}], WARN, "v"),
     ("unlogged_tables", [], OK, ""),
     ("unlogged_tables", [{"name": "t", "rows": 0.0, "bytes": 0.0}], OK, ""),
     ("unlogged_tables", [{"name": "t", "rows": 1.0, "bytes": 8192.0}], WARN, "t"),
