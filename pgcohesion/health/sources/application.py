@@ -70,10 +70,20 @@ def read(ctx: Context) -> list[Login] | None:
 
 def _told(ctx: Context, error: psycopg.Error) -> str:
     """Return what the server says to the role alone; what it says to everybody is the availability's."""
-    words = str(error)
-    if kind(error) not in ("authentication", "lost") or "FATAL:" not in words:
+    if kind(error) not in ("authentication", "lost"):
         return ""
-    line = words.rpartition("FATAL:")[2].strip().splitlines()[0]
-    # Another rule may let the application in, where it comes from another host.
-    elsewhere = ctx.config.postgresql.source != "embedded" and "pg_hba.conf" in line
-    return "" if elsewhere or any(one in line for one in SAID_ELSEWHERE) else line
+    return told(str(error), here=ctx.config.postgresql.source == "embedded")
+
+
+def told(words: str, *, here: bool) -> str:
+    """Return the server's own line of an error, if it is the role's fault.
+
+    Not *here*, the application comes from another host, by another rule, and may have a certificate that we have not.
+    """
+    _, found, line = words.rpartition("FATAL:")
+    line = line.strip().partition("\n")[0]
+    if not found or any(one in line for one in SAID_ELSEWHERE):
+        return ""
+    password = "password authentication failed" in line
+    another_way = "certificate" in line or ("authentication failed" in line and not password)
+    return "" if not here and ("pg_hba.conf" in line or another_way) else line
