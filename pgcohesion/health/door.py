@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 READ_ONLY = "default_transaction_read_only"
 NO_DATABASE, NOT_ACCEPTING = "3D000", "55000"
 NO_ROLE = "22023"  # of SET ROLE
+# What every session stumbles over, its superuser's, too: options of one session pass it by.
+LIBRARY = (
+    "PGOPTIONS='-c session_preload_libraries=' psql -d postgres"
+    " -c 'ALTER SYSTEM RESET session_preload_libraries' -c 'SELECT pg_reload_conf()'"
+)
+TRIGGER = (
+    "its log says why; where a trigger ON login fails (from PostgreSQL 17 on), drop or disable it in a session of\n"
+    "PGOPTIONS='-c event_triggers=off' psql"
+)
 # What a role or a database was told is not what this session goes by: {who} has what the application's role meets.
 SERVER = f"""SELECT pg_is_in_recovery() AS standby, EXISTS (
            SELECT FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'
@@ -73,6 +82,8 @@ def trouble(error: CohesionError, ctx: Context, seconds: float, *, let_in: bool 
     elif isinstance(error, Unreachable):
         of = error.kind or "unreachable"
         fix = ADVICE.get(of, fix)
+        if of == "lost" and "FATAL:" in words:
+            fix = LIBRARY if "could not access file" in words else TRIGGER
     elif isinstance(error, ConfigError):
         of, words = "unreachable", error.what
     elif isinstance(error, DeadlineExceeded):

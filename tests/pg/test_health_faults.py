@@ -404,6 +404,43 @@ def test_the_application_must_get_in_and_may_write(
         assert now == settings
 
 
+def test_what_every_session_stumbles_over_is_passed_by_an_option(ctx: Context, database: str, shared: Project) -> None:
+    def found() -> list[Finding]:
+        sets = (f"databases.{database}.owner=chanuka_owner", f"application.database={database}")
+        with opened(shared, *sets, f"health.databases={database}") as context:
+            return [one for one in bad(context, "availability") if one.check == "availability"]
+
+    def passing(finding: Finding, *lines: str) -> None:
+        options = finding.fix.split("PGOPTIONS='")[1].split("'")[0]
+        given = {**ctx.server.parameters(), "dbname": database, "options": options}
+        with psycopg.connect(**given, autocommit=True) as rescuer:  # type: ignore[arg-type]
+            for line in lines:
+                rescuer.execute(line.encode())
+
+    kept = {**ctx.server.parameters(), "dbname": database, "options": "-c session_preload_libraries="}
+    with closing(psycopg.connect(**kept, autocommit=True)) as admin:  # type: ignore[arg-type]
+        admin.execute("ALTER SYSTEM SET session_preload_libraries = 'gone'")
+        try:
+            admin.execute("SELECT pg_reload_conf()")
+            wait_for(found)
+            (finding,) = found()
+            assert "gone" in finding.text
+            passing(finding, "ALTER SYSTEM RESET session_preload_libraries", "SELECT pg_reload_conf()")
+        finally:
+            admin.execute("ALTER SYSTEM RESET session_preload_libraries")
+            admin.execute("SELECT pg_reload_conf()")
+        wait_for(lambda: not found())
+        admin.execute(
+            """CREATE FUNCTION public.f() RETURNS event_trigger LANGUAGE plpgsql AS $$
+               BEGIN RAISE 'not today'; END $$"""
+        )
+        admin.execute("CREATE EVENT TRIGGER e ON login EXECUTE FUNCTION public.f()")
+        (finding,) = found()
+        assert "not today" in finding.text
+        passing(finding, "DROP EVENT TRIGGER e")
+        assert found() == []
+
+
 def test_what_is_said_of_databases_can_be_explained_and_ignored(shared: Project) -> None:
     missing = "databases.the archive.owner=chanuka_owner"
     with opened(shared, missing) as context:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -37,6 +38,24 @@ def test_this_machine_is_healthy(shared: Project) -> None:
     (disk,) = [one for one in results if one.check == "disk_space" and "data" in one.text]
     usage = shutil.disk_usage(disk.object)
     assert disk.value == pytest.approx(usage.used / (usage.used + usage.free), abs=0.02)
+
+
+def test_a_tablespace_that_is_gone(fresh: Project) -> None:
+    with closing(open_context("test", root=fresh.root)) as ctx:
+        setup(ctx)
+        folder, aside = fresh.root / "more space", fresh.root / "aside"
+        folder.mkdir(mode=0o700)
+        owner = Path(ctx.server.data_folder()).stat()
+        os.chown(folder, owner.st_uid, owner.st_gid)
+        ctx.db.execute(f"CREATE TABLESPACE more LOCATION '{folder}'")
+        assert found(fresh, "lost_tablespaces") == []
+        folder.rename(aside)
+        assert found(fresh, "lost_tablespaces") == [("lost_tablespaces", Grade.FAIL, str(folder))]
+        folder.mkdir()  # where its disk should be mounted
+        assert found(fresh, "lost_tablespaces") == [("lost_tablespaces", Grade.FAIL, str(folder))]
+        folder.rmdir()
+        aside.rename(folder)
+        assert found(fresh, "lost_tablespaces") == []
 
 
 def test_a_disk_that_fills_and_an_open_folder(fresh: Project) -> None:

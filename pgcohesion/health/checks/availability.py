@@ -7,7 +7,9 @@ from typing import Any
 
 from ...connections.availability import gist
 from ...view import Grade, count
-from ..registry import ROLE, Finding, Limits, probe
+from ..altering import RELOAD
+from ..registry import LOG, ROLE, Finding, Limits, probe
+from ..sessions import remark
 from .server import setting
 
 
@@ -49,6 +51,32 @@ def availability(rows: list[Any], limits: Limits) -> Finding:
     text = f"a session and its first answer took {row.seconds * 1000:.0f} ms"
     fix = "SELECT * FROM pg_stat_activity;  -- and look at the host's load and the way to it"
     return limits.finding(row.seconds, text, fix=fix, object=row.host)
+
+
+@probe("application", cost="standard")
+def application_login(rows: list[Any], limits: Limits) -> Finding:
+    """Whether the application's role gets a session with the password that is declared.
+
+    Somebody changed the password, a rule of pg_hba.conf, the right to CONNECT, or what its sessions load: programs that
+    are connected do not notice, until they connect again.
+    """
+    (row,) = rows
+    if not row.refused:
+        return Finding(Grade.OK, f"{row.role} gets into {row.database}", object=row.role)
+    text = f"the application's role {row.role} does not get into {row.database}: {row.refused}"
+    undo = ""
+    if "password authentication failed" in row.refused:
+        fix = f"inv db.setup --env={row.env}  # sets the password that is declared"
+    elif "permission denied for database" in row.refused:
+        fix = f"GRANT CONNECT ON DATABASE {row.database_ident} TO {row.role_ident};"
+        undo = f"REVOKE CONNECT ON DATABASE {row.database_ident} FROM {row.role_ident};"
+    elif "pg_hba.conf" in row.refused:
+        fix = f"-- the first rule of pg_hba.conf that is for {remark(row.role)}; then\n{RELOAD}"
+    elif "could not access file" in row.refused:
+        fix = f"-- whose it is: \\drds\nALTER ROLE {row.role_ident} RESET session_preload_libraries;"
+    else:
+        fix = f"{LOG}why"
+    return Finding(Grade.FAIL, text, fix, row.role, undo=undo)
 
 
 @probe("")

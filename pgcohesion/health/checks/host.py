@@ -36,6 +36,22 @@ def disk_space(rows: list[Any], limits: Limits) -> list[Finding]:
     return found
 
 
+@on_host()
+def lost_tablespaces(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Tablespaces whose folder is not there, or empty: a disk that was not mounted.
+
+    Whatever lies there cannot be read or written, and a crash now could not be recovered from.
+    """
+    found = []
+    for folder in rows[0].gone:
+        path = shlex.quote(folder)
+        fix = (
+            f"findmnt --fstab -T {path}  # what belongs there\nmount -a && ls {path}  # then the server finds it again"
+        )
+        found.append(Finding(Grade.FAIL, f"the tablespace at {folder} is gone: is its disk mounted?", fix, folder))
+    return most(found) or Finding(Grade.OK, "the folders of all tablespaces are there")
+
+
 @on_host(warn=0.90, fail=0.95, full=1.0)
 def inodes(rows: list[Any], limits: Limits) -> list[Finding]:
     """Inodes of the disks (limits as a share): without one no file can be made, however much space is free."""

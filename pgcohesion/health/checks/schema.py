@@ -9,6 +9,8 @@ from ..catalogue import MEMBERS, THEIRS
 from ..registry import Finding, Limits, check_of, most
 
 DAY = 86400.0
+NEWEST = 100
+"""Of each table, the partitions that were made last: to read a bound costs what opening a table does."""
 LOCK = "SET lock_timeout = '2s';\n"
 # Of a table c: an index that names each row, and could be its key.
 NAMING = """i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
@@ -171,6 +173,26 @@ def unlogged_tables(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 @check_of(
+    f"""SELECT c.oid::regclass::text AS name FROM pg_class c
+        WHERE c.relkind = 'm' AND NOT c.relispopulated AND c.relnamespace NOT IN {THEIRS}
+          AND c.oid <> ALL (ARRAY(SELECT k.relation FROM pg_locks k  -- who fills it has it
+                                   WHERE k.locktype = 'relation' AND k.mode = 'AccessExclusiveLock'))
+        ORDER BY 1""",  # noqa: S608  (a constant)
+    scope="database",
+)
+def unpopulated_views(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Materialized views that were never filled, or emptied: each query of one fails.
+
+    It was made WITH NO DATA, or restored by somebody who left out the end.
+    """
+    found = []
+    for row in rows:
+        fix, undo = (f"REFRESH MATERIALIZED VIEW {row.name}{words};" for words in ("", " WITH NO DATA"))
+        found.append(Finding(Grade.WARN, f"{row.name} has not been populated: queries fail", fix, row.name, undo=undo))
+    return most(found) or Finding(Grade.OK, "every materialized view is filled")
+
+
+@check_of(
     f"""WITH pairs AS MATERIALIZED (
             SELECT o.conrelid, o.confrelid, k.ours, k.theirs,
                    (SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = o.conrelid AND a.attnum = k.ours) AS type,
@@ -326,31 +348,40 @@ def default_partitions(rows: list[Any], limits: Limits) -> Finding | list[Findin
                AND a.atttypid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
                AND p.oid <> ALL (ARRAY(SELECT k.relation FROM pg_locks k
                                         WHERE k.locktype = 'relation' AND k.mode = 'AccessExclusiveLock'))),
-       parts AS MATERIALIZED (
-            SELECT p.oid AS parent, p.spare, c.oid, pg_stat_get_tuples_inserted(c.oid) AS inserted,
-                   substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \\(([^,)]*)') AS until
-              FROM parted p JOIN pg_inherits h ON h.inhparent = p.oid JOIN pg_class c ON c.oid = h.inhrelid
-             WHERE c.oid <> p.spare AND c.oid <> ALL (ARRAY(SELECT k.relation FROM pg_locks k
+       newest AS MATERIALIZED (
+            SELECT p.oid AS parent, p.spare, h.inhrelid AS oid,
+                   row_number() OVER (PARTITION BY p.oid ORDER BY h.inhrelid DESC) AS n
+              FROM parted p JOIN pg_inherits h ON h.inhparent = p.oid
+             WHERE h.inhrelid <> p.spare AND h.inhrelid <> ALL (ARRAY(SELECT k.relation FROM pg_locks k
                                         WHERE k.locktype = 'relation' AND k.mode = 'AccessExclusiveLock'))),
+       parts AS MATERIALIZED (
+            SELECT p.parent, p.spare, c.oid, pg_stat_get_tuples_inserted(c.oid) AS inserted,
+                   regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \\(([^,)]*).* TO \\(([^,)]*)') AS bounds
+              FROM newest p JOIN pg_class c ON c.oid = p.oid WHERE p.n <= {NEWEST}),
        dated AS MATERIALIZED (
-            SELECT *, CASE WHEN until LIKE $$'%$$ THEN trim(until, $$'$$)::timestamptz
-                           WHEN until = 'MAXVALUE' THEN 'infinity' END AS ends FROM parts)
+            SELECT *, CASE WHEN bounds[1] LIKE $$'%$$ THEN trim(bounds[1], $$'$$)::timestamptz END AS begins,
+                   CASE WHEN bounds[2] LIKE $$'%$$ THEN trim(bounds[2], $$'$$)::timestamptz
+                        WHEN bounds[2] = 'MAXVALUE' THEN 'infinity' END AS ends FROM parts)
        SELECT DISTINCT ON (d.parent) d.parent::regclass::text AS name, d.oid::regclass::text AS last,
               d.inserted > 0 AS written, d.spare <> 0 AS spare,
-              CASE WHEN isfinite(d.ends) THEN extract(epoch FROM now() - d.ends)::float / {DAY} END AS past
+              CASE WHEN isfinite(d.ends) THEN extract(epoch FROM now() - d.ends)::float / {DAY} END AS past,
+              CASE WHEN isfinite(d.ends) AND isfinite(d.begins)
+                   THEN extract(epoch FROM d.ends - d.begins)::float / {DAY} END AS days
          FROM dated d
         ORDER BY d.parent, d.ends DESC NULLS LAST""",  # noqa: S608  (constants)
     scope="database",
-    cost="deep",
     warn=-1,
 )
 def future_partitions(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Tables partitioned by time whose last partition ends (limits in days after its end: -1 warns a day before).
 
     From then on inserts fail, or fill the default partition. Where nothing was written to the last one it is a note.
+    In the first half of its time whoever makes the next one has not come yet.
     """
     found = []
     for row in (row for row in rows if row.past is not None):
+        if row.days is not None and row.past < -row.days / 2:
+            continue
         when = f"ends in {span(-row.past * DAY)}" if row.past < 0 else f"ended {span(row.past * DAY)} ago"
         then = "the default partition takes what comes then" if row.spare else "what comes then is refused"
         text = f"the last partition of {row.name}, {row.last}, {when}: {then}"

@@ -53,7 +53,8 @@ WHOSE = """CASE WHEN r.setrole <> 0 THEN quote_ident(pg_get_userbyid(r.setrole))
 
 @check_of(
     f"""WITH careful(name, good) AS (VALUES ('fsync', 'on'), ('full_page_writes', 'on'), ('synchronous_commit', 'on'),
-                                           ('zero_damaged_pages', 'off'), ('ignore_checksum_failure', 'off')),
+                                           ('zero_damaged_pages', 'off'), ('ignore_checksum_failure', 'off'),
+                                           ('session_replication_role', 'origin')),
             given AS (
        SELECT s.name, s.setting, '' AS role, '' AS database FROM pg_settings s
         WHERE s.source NOT IN ('database', 'user', 'database user')
@@ -64,21 +65,26 @@ WHOSE = """CASE WHEN r.setrole <> 0 THEN quote_ident(pg_get_userbyid(r.setrole))
          FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
         WHERE split_part(c.line, '=', 1) <> 'synchronous_commit')
        SELECT c.name, c.good, g.role, g.database FROM careful c JOIN given g USING (name)
-        WHERE g.setting ~* CASE c.good WHEN 'on' THEN '^(of|f|n|0)' ELSE '^(on|t|y|1)' END
+        WHERE g.setting ~* CASE c.good WHEN 'on' THEN '^(of|f|n|0)' WHEN 'off' THEN '^(on|t|y|1)' ELSE '^replica$' END
         ORDER BY c.name, g.role, g.database"""  # noqa: S608  (constants)
 )
 def durability(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Settings that lose or hide data: fsync and full_page_writes off, damaged pages ignored.
+    """Settings that lose or hide data: fsync and full_page_writes off, damaged pages ignored, foreign keys not checked.
 
     With synchronous_commit off alone a crash loses the last moments of commits, but damages nothing; a role or a
-    database may have it so on purpose.
+    database may have it so on purpose. session_replication_role is for the sessions of a replication: in others it
+    lets in rows that point nowhere.
     """
     found = []
     for row in rows:
-        bad = "off" if row.good == "on" else "on"
+        bad = {"on": "off", "off": "on"}.get(row.good, "replica")
         whose, fix, undo = setting(row.name, row.good, bad, row.role, row.database)
-        grade = Grade.WARN if row.name == "synchronous_commit" else Grade.FAIL
-        what = "a damaged page is hidden, and its rows are lost" if bad == "on" else "a crash loses data"
+        grade = Grade.WARN if row.name in ("synchronous_commit", "session_replication_role") else Grade.FAIL
+        what = {
+            "on": "a damaged page is hidden, and its rows are lost",
+            "off": "a crash loses data",
+            "replica": "no foreign key is checked, and triggers do not fire",
+        }[bad]
         found.append(Finding(grade, f"{row.name} is {bad}{whose}: {what}", fix, row.name, undo=undo))
     return most(found) or Finding(Grade.OK, "what is committed is on disk")
 
@@ -155,22 +161,47 @@ def checksum_failures(rows: list[Any], limits: Limits) -> Finding | list[Finding
     ] or Finding(Grade.OK, "no damaged page was read")
 
 
+# 10 is initdb's. From PostgreSQL 16 on who was granted a role may do without SET; it cannot become that one then.
 @check_of(
-    """SELECT rolname AS name, quote_ident(rolname) AS ident FROM pg_roles
-        WHERE rolsuper AND rolcanlogin AND rolname <> 'postgres' AND oid <> 10 ORDER BY rolname"""  # 10: initdb's
+    """WITH RECURSIVE made AS (
+           SELECT m.roleid, m.member, coalesce((to_jsonb(m) ->> 'set_option')::bool, true) AS sets,
+                  CASE WHEN m.admin_option THEN ' WITH ADMIN OPTION' ELSE '' END AS admin,
+                  CASE WHEN current_setting('server_version_num')::int >= 160000
+                       THEN ' GRANTED BY ' || quote_ident(pg_get_userbyid(m.grantor)) ELSE '' END AS by
+             FROM pg_auth_members m),
+       becomes(direct, power, role) AS (
+           SELECT m.member, m.roleid, m.member FROM made m JOIN pg_roles s ON s.oid = m.roleid
+            WHERE s.rolsuper AND m.sets
+            UNION SELECT b.direct, b.power, m.member FROM becomes b JOIN made m ON m.roleid = b.role AND m.sets)
+       SELECT rolname AS name, quote_ident(rolname) AS ident, '' AS power, '' AS power_ident, '' AS by, '' AS admin,
+              true AS alone
+         FROM pg_roles
+        WHERE rolsuper AND rolcanlogin AND rolname <> 'postgres' AND oid <> 10
+        UNION ALL
+       SELECT r.rolname, quote_ident(r.rolname), s.rolname, quote_ident(s.rolname), m.by, m.admin, s.rolcanlogin
+         FROM made m JOIN pg_roles r ON r.oid = m.member JOIN pg_roles s ON s.oid = m.roleid
+        WHERE s.rolsuper AND m.sets AND NOT r.rolsuper
+          AND EXISTS (SELECT FROM becomes b JOIN pg_roles l ON l.oid = b.role
+                       WHERE b.direct = m.member AND b.power = m.roleid AND l.rolcanlogin AND NOT l.rolsuper)
+        ORDER BY 1, 3"""
 )
 def superusers(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Roles that log in as superuser: whoever has such a password owns the host, too."""
-    return [
-        Finding(
-            Grade.WARN,
-            f"role {row.name} is a superuser",
-            f"ALTER ROLE {row.ident} NOSUPERUSER;",
-            row.name,
-            undo=f"ALTER ROLE {row.ident} SUPERUSER;",
-        )
-        for row in rows
-    ] or Finding(Grade.OK, "only the first superuser logs in as one")
+    """Roles that log in as superuser, or may become one: whoever has such a password owns the host, too.
+
+    Members of a superuser that nobody logs in as are noted: people who do SET ROLE when they need it are better than
+    people who always are one, but an application is no such member.
+    """
+    found = []
+    for row in rows:
+        text, fix = f"role {row.name} is a superuser", f"ALTER ROLE {row.ident} NOSUPERUSER;"
+        undo = f"ALTER ROLE {row.ident} SUPERUSER;"
+        if row.power:
+            text = f"role {row.name} is a member of {row.power}, and may become superuser: SET ROLE {row.power_ident}"
+            fix = f"REVOKE {row.power_ident} FROM {row.ident}{row.by};"
+            undo = f"GRANT {row.power_ident} TO {row.ident}{row.admin}{row.by};"
+        grade = Grade.WARN if row.alone else Grade.INFO
+        found.append(Finding(grade, text, fix, row.name, undo=undo, part=row.power))
+    return most(found) or Finding(Grade.OK, "only the first superuser logs in as one")
 
 
 @check_of(

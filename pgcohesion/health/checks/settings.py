@@ -206,6 +206,11 @@ def shared_buffers(rows: list[Any], limits: Limits) -> Finding:
        SELECT r.name, '', '', s.setting FROM pg_settings r JOIN pg_settings s ON s.name = 'seq_page_cost'
         WHERE r.name = 'random_page_cost' AND r.setting::float < s.setting::float
           AND r.source NOT IN ('database', 'user', 'database user')
+        UNION ALL
+       SELECT e.name, '', '', current_setting('shared_buffers')
+         FROM pg_settings e JOIN pg_settings b ON b.name = 'shared_buffers'  -- in pages, both of them
+        WHERE e.name = 'effective_cache_size' AND e.setting::bigint < b.setting::bigint
+          AND e.source NOT IN ('default', 'database', 'user', 'database user')
         ORDER BY 1, 2, 3"""  # noqa: S608  (constants)
 )
 def planner(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
@@ -215,6 +220,11 @@ def planner(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """
     found = []
     for row in rows:
+        if row.name == "effective_cache_size":
+            text = f"effective_cache_size is below shared_buffers ({row.other}), which it includes: indexes are shunned"
+            fix = "-- better: half of the memory or more\n" + alter_system(f"effective_cache_size = '{row.other}'")
+            found.append(Finding(Grade.WARN, text, fix, row.name))
+            continue
         if row.other:
             text = f"random_page_cost is below seq_page_cost ({row.other}): no disk is faster at random"
             fix = alter_system(f"random_page_cost = {row.other}")

@@ -75,13 +75,17 @@ TIMID: dict[str, tuple[float, str, str]] = {
 }
 """Settings with which autovacuum is on and does not come: from which value on, what is usual, what it means."""
 IDS = 2**31
+USUAL_COST, LEAST_COST = 200, 20
+"""Work after which vacuum sleeps: as it comes, and so little that it never gets done."""
 
 
 @check_of(
-    """SELECT name, setting::float AS value, current_setting(name) AS shown, context = 'postmaster' AS restart
-         FROM pg_settings
-        WHERE name LIKE 'autovacuum%' AND vartype IN ('integer', 'real')
-          AND current_setting('autovacuum')::bool ORDER BY name""",
+    f"""SELECT name, setting::float AS value, current_setting(name) AS shown, context = 'postmaster' AS restart
+         FROM pg_settings, (SELECT {PACE}) p
+        WHERE (name LIKE 'autovacuum%' AND name <> 'autovacuum_vacuum_cost_limit'
+               OR p.paced AND name = CASE current_setting('autovacuum_vacuum_cost_limit') WHEN '-1'
+                                          THEN 'vacuum_cost_limit' ELSE 'autovacuum_vacuum_cost_limit' END)
+          AND vartype IN ('integer', 'real') AND current_setting('autovacuum')::bool ORDER BY name""",  # noqa: S608  (constants)
     cost="quick",
 )
 def timid_autovacuum(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
@@ -91,6 +95,12 @@ def timid_autovacuum(rows: list[Any], limits: Limits) -> Finding | list[Finding]
     """
     found = []
     for row in rows:
+        if row.name.endswith("vacuum_cost_limit"):
+            if row.value < LEAST_COST:
+                text = f"{row.name} = {row.shown}: autovacuum does {row.value / USUAL_COST:.1%} of its usual work"
+                fix = alter_system(f"{row.name} = {USUAL_COST}")
+                found.append(Finding(Grade.WARN, text, fix, row.name, row.value, threshold=LEAST_COST))
+            continue
         least, usual, means = TIMID.get(row.name, (None, "", ""))
         if least is None or row.value < least:
             continue

@@ -55,6 +55,17 @@ echo '== places'
 place data "$data"; place WAL "$data/pg_wal"
 for space in "$data"/pg_tblspc/*; do [ -L "$space" ] && place "tablespace ${space##*/}" "$(readlink "$space")"; done
 while [ $# -gt 1 ]; do place "$1" "$2"; shift 2; done
+echo '== gone'
+for space in "$data"/pg_tblspc/*; do
+    [ -L "$space" ] || continue
+    to=$(readlink "$space")
+    if names=$($T ls "$to"); then
+        echo "$names" | grep -q '^PG_' && continue
+    else  # a parent that we may not enter says nothing
+        [ $? -eq 2 ] && [ -x "${to%/*}" ] && [ ! -e "$to" ] || continue
+    fi
+    echo "$to"
+done
 echo '== folder'; stat -c '%a %U %u' "$data"
 echo '== started'; sed -n 3p "$data/postmaster.pid"
 pid=$(head -n 1 "$data/postmaster.pid")
@@ -161,9 +172,9 @@ class Core(Struct, frozen=True):
 class Host(Struct, frozen=True, kw_only=True):
     """A machine. Sizes in bytes, times in seconds; None and empty: not known.
 
-    *remote*: not the one that we run on. *unit*: the systemd unit of the server, where it has one. *memory* is
-    /proc/meminfo. *pressure*: the share of the last five minutes in which everybody waited for memory or io.
-    *key_fits*: whether the certificate is the key's.
+    *remote*: not the one that we run on. *unit*: the systemd unit of the server, where it has one. *gone*: folders of
+    tablespaces that are not there, or empty. *memory* is /proc/meminfo. *pressure*: the share of the last five minutes
+    in which everybody waited for memory or io. *key_fits*: whether the certificate is the key's.
     """
 
     remote: bool = False
@@ -174,6 +185,7 @@ class Host(Struct, frozen=True, kw_only=True):
     owner: str = ""
     owned: bool = True
     disks: tuple[Disk, ...] = ()
+    gone: tuple[str, ...] = ()
     groups: tuple[Group, ...] = ()
     memory: dict[str, int] = {}
     pressure: dict[str, float] = {}
@@ -268,6 +280,7 @@ def facts_of(sections: dict[str, list[str]], clock: tuple[float, float]) -> dict
         **_program(sections),
         **_kernel(sections, float(uptime) if uptime else 0.0),
         "disks": tuple(_disks(sections)),
+        "gone": tuple(sections.get("gone", ())),
         "groups": tuple(_groups(sections.get("groups", ()))),
         "memory": {line.split()[0][:-1]: _bytes(line) for line in sections.get("memory", ())},
         "pressure": {kind: value for kind in ("memory", "io") for value in _pressure(sections, f"{kind}_pressure")},

@@ -260,6 +260,20 @@ def default_unused(stage: Stage) -> str:
     return 'public."odd rest"'
 
 
+VIEW = 'public."odd v"'
+
+
+def unpopulated(stage: Stage) -> None:
+    stage.sql(f"CREATE MATERIALIZED VIEW {VIEW} AS SELECT 1 AS a WITH NO DATA")
+
+
+def being_filled(stage: Stage) -> str:
+    unpopulated(stage)
+    other = stage.connect(autocommit=False)
+    other.execute(f"REFRESH MATERIALIZED VIEW {VIEW}".encode())
+    return VIEW
+
+
 FAULTS = [
     Fault("a table without a key", "no_primary_key", keyless()),
     Fault("a table with an id that is no key", "no_primary_key", keyless(columns="id int, b text")),
@@ -283,6 +297,7 @@ FAULTS = [
     Fault("a unique constraint that is off", "disabled_triggers", unique_off, f'{TABLE}."odd u"'),
     Fault("a rule that is off", "disabled_triggers", rule_off, f'{TABLE}."odd r"'),
     Fault("an event trigger that is off", "disabled_triggers", event_trigger_off, '"odd e"'),
+    Fault("a view that was never filled", "unpopulated_views", unpopulated, VIEW),
     Fault("an unlogged table with rows", "unlogged_tables", unlogged, TABLE),
     Fault("a key narrower than its target", "foreign_key_types", other_type("int", "bigint"), f'{TABLE}."odd x"'),
     Fault(
@@ -314,6 +329,7 @@ FAULTS = [
     Fault("rows that no partition takes", "default_partitions", in_the_default, 'public."odd rest"', mend=make_room),
 ]
 LOOKALIKES = [
+    Lookalike("a view that is being filled", "unpopulated_views", being_filled),
     Lookalike("an empty table without a key", "no_primary_key", empty),
     Lookalike("a partition of a table without a key", "no_primary_key", keyless_part),
     Lookalike("a check that a child inherits", "unvalidated_constraints", inherited),

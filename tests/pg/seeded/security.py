@@ -133,6 +133,45 @@ def new_password(stage: Stage, finding: Finding) -> None:
     stage.sql(setting, command.replace("\\password", "ALTER ROLE") + " PASSWORD 'new'")
 
 
+def shown_past(options: str = "", *more: str) -> Any:
+    """Make a view for others of a table with row security, both of its owner."""
+
+    def seed(stage: Stage) -> str:
+        role(stage, '"a reader"')
+        stage.sql(
+            "CREATE TABLE public.rows (id int PRIMARY KEY, who text)",
+            "ALTER TABLE public.rows ENABLE ROW LEVEL SECURITY",
+            "CREATE POLICY own ON public.rows USING (who = current_user)",
+            f'CREATE VIEW public."a view" {options} AS SELECT * FROM public.rows',
+            *more or ('GRANT SELECT ON public."a view" TO "a reader"',),
+        )
+        stage.later(lambda: stage.sql('DROP VIEW public."a view"', "DROP TABLE public.rows"))
+        return 'public."a view"'
+
+    return seed
+
+
+def shown_to_itself(stage: Stage) -> str:
+    return str(shown_past("", "SELECT 1")(stage))
+
+
+def nearly_superuser(stage: Stage) -> None:
+    role(stage, '"a pp"')
+    role(stage, '"the gr""oup"', "NOLOGIN")
+    stage.sql("""GRANT postgres TO "the gr""oup" WITH ADMIN OPTION""", """GRANT "the gr""oup" TO "a pp\"""")
+
+
+def superuser_at_times(stage: Stage) -> str:
+    role(stage, "dba", "SUPERUSER NOLOGIN")
+    role(stage, "person", "LOGIN IN ROLE dba")
+    return "person"
+
+
+def superuser_never(stage: Stage) -> str:
+    role(stage, "nobody_in_it", "NOLOGIN IN ROLE postgres")
+    return "nobody_in_it"
+
+
 def pool_of_superuser(stage: Stage) -> None:
     role(stage, '"bo ""ss"', "LOGIN SUPERUSER PASSWORD 'x'")
     for _ in range(3):
@@ -415,6 +454,8 @@ LAG = ("health.limits.replication_lag.warn=1e6",)
 ODD = 'public."odd ""t"'
 
 FAULTS = [
+    Fault("a view that goes past row security", "row_security_views", shown_past(), least=15),
+    Fault("a role that may become superuser, through a group", "superusers", nearly_superuser, 'the gr"oup'),
     Fault("a setting that the server cannot read", "config_errors", wrong_value, "work_mem", grade=Grade.FAIL),
     Fault("a rule that the server cannot read", "config_errors", wrong_rule, grade=Grade.FAIL, mend=take_out),
     Fault("a rule that can never match", "config_errors", unencrypted_rule, mend=take_out),
@@ -474,6 +515,22 @@ FAULTS = [
     Fault("a subscription that was left disabled", "subscribed_tables", left_disabled, 'su "b', least=15),
 ]
 LOOKALIKES = [
+    Lookalike("a view that reads as who asks", "row_security_views", shown_past("WITH (security_invoker)")),
+    Lookalike("a view that chooses the rows", "row_security_views", shown_past("WITH (security_barrier)")),
+    Lookalike("a view for its owner alone", "row_security_views", shown_to_itself),
+    Lookalike(
+        "a view of a table whose owner is held, too",
+        "row_security_views",
+        shown_past(
+            "",
+            "ALTER TABLE public.rows FORCE ROW LEVEL SECURITY",
+            "ALTER TABLE public.rows OWNER TO chanuka_owner",
+            'ALTER VIEW public."a view" OWNER TO chanuka_owner',
+            'GRANT SELECT ON public."a view" TO "a reader"',
+        ),
+    ),
+    Lookalike("a person who becomes superuser when that is needed", "superusers", superuser_at_times),
+    Lookalike("a group of superusers that nobody is in", "superusers", superuser_never),
     Lookalike("a setting that only waits for a restart", "config_errors", waits_for_a_restart),
     Lookalike("a rule that refuses the world", "hba_rules", refusing_rule),
     Lookalike("a person's psql sessions as superuser", "superuser_sessions", psql_of_superuser),

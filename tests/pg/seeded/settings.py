@@ -100,6 +100,23 @@ def limited(stage: Stage) -> str:
     return "closed one"
 
 
+REPLICATION = "session_replication_role"
+
+
+def unchecked(stage: Stage) -> None:
+    stage.setting(REPLICATION, "replica")
+
+
+def unchecked_for_a_role(stage: Stage) -> None:
+    stage.sql(f"CREATE ROLE {ROLE}", f"ALTER ROLE {ROLE} SET {REPLICATION} = 'Replica'")
+    stage.later(lambda: stage.sql(f"DROP ROLE {ROLE}"))
+
+
+def local(stage: Stage) -> str:
+    stage.sql(f"ALTER DATABASE {stage.database} SET {REPLICATION} = 'local'")
+    return REPLICATION
+
+
 FAULTS = [
     Fault("index scans switched off", "planner", unplanned, "enable_indexscan"),
     Fault("joins switched off for a role here", "planner", unplanned_for_a_role, "enable_nestloop"),
@@ -108,6 +125,14 @@ FAULTS = [
     Fault("sessions of all roles that nobody sees", "untracked", hidden_for_all, "track_activities"),
     Fault("a database whose changes are not counted", "untracked", uncounted, "track_counts"),
     Fault("a disk that is faster at random", "planner", upside_down, "random_page_cost"),
+    Fault(
+        "less cache than shared_buffers",
+        "planner",
+        lambda stage: stage.setting("effective_cache_size", "8MB"),
+        "effective_cache_size",
+    ),
+    Fault("foreign keys of a role that nobody checks", "durability", unchecked_for_a_role, REPLICATION, EVERYTHING),
+    Fault("foreign keys that nobody checks", "durability", unchecked, REPLICATION, EVERYTHING),
     Fault("damaged pages are hidden", "durability", hiding, "zero_damaged_pages", EVERYTHING, Grade.FAIL),
     Fault(
         "wrong checksums are ignored in a database",
@@ -122,6 +147,7 @@ FAULTS = [
     Fault("a database that is half dropped", "broken_databases", half_dropped, "o dd; --", grade=Grade.FAIL),
 ]
 LOOKALIKES = [
+    Lookalike("sessions that fire triggers as others do", "durability", local, EVERYTHING),
     Lookalike("what is off as it comes, or in one session", "planner", partitionwise),
     Lookalike("a database that is counted, and a session that hides", "untracked", counted_again),
     Lookalike("a role that may lose its last commits", "durability", loose_for_a_role, EVERYTHING),

@@ -261,6 +261,20 @@ def eager(stage: Stage) -> None:
 
 
 BUSY = ("health.limits.busy_vacuum_workers.warn=0.01", "health.limits.busy_vacuum_workers.fail=1e6")
+
+
+def other_limit(stage: Stage) -> str:
+    stage.setting("vacuum_cost_limit", "1")
+    stage.setting("autovacuum_vacuum_cost_limit", "200")
+    return "vacuum_cost_limit"
+
+
+def unpaced(stage: Stage) -> str:
+    stage.setting("autovacuum_vacuum_cost_limit", "1")
+    stage.setting("autovacuum_vacuum_cost_delay", "0")
+    return "autovacuum_vacuum_cost_limit"
+
+
 FAULTS = [
     Fault("autovacuum is off", "autovacuum_off", switched_off, "autovacuum", grade=Grade.FAIL),
     Fault("nothing is counted", "autovacuum_off", blind, "track_counts", grade=Grade.FAIL),
@@ -275,6 +289,12 @@ FAULTS = [
         "timid_autovacuum",
         lambda stage: stage.setting("autovacuum_vacuum_scale_factor", "10"),
         "autovacuum_vacuum_scale_factor",
+    ),
+    Fault(
+        "autovacuum that hardly does anything",
+        "timid_autovacuum",
+        lambda stage: stage.setting("autovacuum_vacuum_cost_limit", "1"),
+        "autovacuum_vacuum_cost_limit",
     ),
     Fault("a table that autovacuum leaves alone", "autovacuum_off_tables", left_alone, TABLE),
     Fault("off in other words", "autovacuum_off_tables", left_alone_in_other_words, TABLE),
@@ -308,6 +328,8 @@ FAULTS = [
     indexed_updates(),
 ]
 LOOKALIKES = [
+    Lookalike("a cost limit of sessions that autovacuum does not go by", "timid_autovacuum", other_limit),
+    Lookalike("a cost limit that nobody waits for", "timid_autovacuum", unpaced),
     Lookalike("autovacuum that is set to come often", "timid_autovacuum", eager),
     Lookalike("a table that says that autovacuum is on", "autovacuum_off_tables", seen),
     Lookalike("a large table's own point", "timid_tables", by_number),

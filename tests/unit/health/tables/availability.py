@@ -20,6 +20,7 @@ ROW = {
     "barred": None,
 }
 DATABASE = {"name": "a b", "ident": '"a b"', "kind": "", "words": "", "fix": "", "declared": False, "env": "test"}
+LOGIN = {"env": "test", "role": "app", "role_ident": "app", "database": "d b", "database_ident": '"d b"', "refused": ""}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("availability", [ROW], OK, "db1"),
@@ -36,6 +37,9 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("availability", [{**ROW, "told": ("app", "d"), "role": "replica", "standby": True}], OK, "db1"),
     ("availability", [{**ROW, "barred": ("app", "it may not log in", "LOGIN", "NOLOGIN")}], FAIL, "db1"),
     ("availability", [{**ROW, "kind": "refused", "words": "nobody listens", "fix": "start it"}], FAIL, "db1"),
+    ("application_login", [LOGIN], OK, "app"),
+    ("application_login", [{**LOGIN, "refused": 'password authentication failed for user "app"'}], FAIL, "app"),
+    ("application_login", [{**LOGIN, "refused": "not today"}], FAIL, "app"),
     ("databases", [DATABASE], OK, ""),
     ("databases", [{**DATABASE, "kind": "missing"}], FAIL, "a b"),
     ("databases", [{**DATABASE, "kind": "closed"}], FAIL, "a b"),

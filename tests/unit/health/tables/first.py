@@ -52,6 +52,8 @@ CHECKPOINT = {
     "seconds": 1200.0,
     "age": None,
 }
+SUPERUSER = {"name": 'o"dd', "ident": '"o""dd"', "power": "", "power_ident": "", "by": "", "admin": "", "alone": True}
+
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("inactive_slots", [], OK, ""),
     ("inactive_slots", [{**SLOT, "kept": 10.0}], INFO, "it's"),
@@ -94,6 +96,12 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("pending_restart", [{"name": "max_connections", "running": "100", "quoted": "'100'"}], WARN, "max_connections"),
     ("durability", [], OK, ""),
     ("durability", [{**SETTING, "name": "fsync"}], FAIL, "fsync"),
+    (
+        "durability",
+        [{**SETTING, "name": "session_replication_role", "good": "origin", "role": "app"}],
+        WARN,
+        "session_replication_role",
+    ),
     ("durability", [{**SETTING, "name": "synchronous_commit"}], WARN, "synchronous_commit"),
     (
         "durability",
@@ -110,6 +118,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("planner", [], OK, ""),
     ("planner", [{**SETTING, "name": "enable_indexscan", "other": ""}], WARN, "enable_indexscan"),
     ("planner", [{**SETTING, "name": "random_page_cost", "other": "4"}], WARN, "random_page_cost"),
+    ("planner", [{**SETTING, "name": "effective_cache_size", "other": "1GB"}], WARN, "effective_cache_size"),
     ("untracked", [], OK, ""),
     ("untracked", [{**SETTING, "name": "track_activities", "sessions": 1}], WARN, "track_activities"),
     ("untracked", [{**SETTING, "name": "track_counts", "role": "ALL", "sessions": 0}], WARN, "track_counts"),
@@ -132,5 +141,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("checksum_failures", [], OK, ""),
     ("checksum_failures", [{"name": "chanuka", "failures": 2, "age": 5.0}], FAIL, "chanuka"),
     ("superusers", [], OK, ""),
-    ("superusers", [{"name": 'o"dd', "ident": '"o""dd"'}], WARN, 'o"dd'),
+    ("superusers", [SUPERUSER], WARN, 'o"dd'),
+    ("superusers", [{**SUPERUSER, "power": "postgres", "power_ident": "postgres"}], WARN, 'o"dd'),
+    ("superusers", [{**SUPERUSER, "power": "dba", "power_ident": "dba", "alone": False}], Grade.INFO, 'o"dd'),
 ]

@@ -58,6 +58,8 @@ TABLE = [
     ("disk_space", [{"disks": (disk(),)}], OK, "/data"),
     ("disk_space", [{"disks": (disk(10),)}], WARN, "/data"),
     ("disk_space", [{"disks": (disk(4),)}], FAIL, "/data"),
+    ("lost_tablespaces", [{"gone": ()}], OK, ""),
+    ("lost_tablespaces", [{"gone": ("/fast disk",)}], FAIL, "/fast disk"),
     ("inodes", [{"disks": (disk(),)}], OK, "/data"),
     ("inodes", [{"disks": (disk(inodes_used=92, inodes_free=8),)}], WARN, "/data"),
     ("inodes", [{"disks": (disk(inodes_used=99, inodes_free=1),)}], FAIL, "/data"),

@@ -24,7 +24,7 @@ TYPES = {
     "target_column": "id",
     "target_type": "bigint",
 }
-PARTS = {"name": "t", "last": "t_1", "written": True, "spare": False, "past": 2.0}
+PARTS = {"name": "t", "last": "t_1", "written": True, "spare": False, "past": 2.0, "days": None}
 
 TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("no_primary_key", [], OK, ""),
@@ -43,6 +43,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("disabled_triggers", [{**TRIGGER, "kind": "u"}], WARN, "t.g"),
     ("disabled_triggers", [{**TRIGGER, "kind": "rule"}], WARN, "t.g"),
     ("disabled_triggers", [{**TRIGGER, "kind": "event", "name": None}], WARN, "g"),
+    ("unpopulated_views", [], OK, ""),
+    ("unpopulated_views", [{"name": "v"}], WARN, "v"),
     ("unlogged_tables", [], OK, ""),
     ("unlogged_tables", [{"name": "t", "rows": 0.0, "bytes": 0.0}], OK, ""),
     ("unlogged_tables", [{"name": "t", "rows": 1.0, "bytes": 8192.0}], WARN, "t"),
@@ -60,6 +62,9 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("future_partitions", [{**PARTS, "past": -2.0}], OK, ""),
     ("future_partitions", [{**PARTS, "past": None}], OK, ""),
     ("future_partitions", [{**PARTS, "past": -0.5, "spare": True}], WARN, "t"),
+    ("future_partitions", [{**PARTS, "past": -0.8, "days": 1.0}], OK, ""),
+    ("future_partitions", [{**PARTS, "past": -0.3, "days": 1.0}], WARN, "t"),
+    ("future_partitions", [{**PARTS, "past": -0.05, "days": 1 / 24}], OK, ""),  # two hours of hourly ones
     ("future_partitions", [PARTS], WARN, "t"),
     ("future_partitions", [{**PARTS, "written": False}], INFO, "t"),
     ("column_types", [], OK, ""),

@@ -137,6 +137,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("role_expiry", [{**EXPIRY, "left": -31 * DAY}], INFO, "a b"),
     ("definer_paths", [], OK, ""),
     ("definer_paths", [FUNCTION], WARN, "s.f(a integer)"),
+    ("row_security_views", [], OK, ""),
+    ("row_security_views", [{"name": "v", "owner": "o", "tables": "s.t"}], WARN, "v"),
     ("row_security", [], OK, ""),
     ("row_security", [{"name": "s.t", "enabled": False, "policies": 1}], WARN, "s.t"),
     ("row_security", [{"name": "s.t", "enabled": True, "policies": 0}], WARN, "s.t"),

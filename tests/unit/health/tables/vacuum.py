@@ -36,6 +36,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("timid_autovacuum", [TIMID], WARN, "autovacuum_vacuum_scale_factor"),
     ("timid_autovacuum", [{**TIMID, "name": "autovacuum_max_workers", "value": 1e9}], OK, ""),
     ("timid_autovacuum", [{**TIMID, "name": "autovacuum_naptime", "value": 7200.0}], WARN, "autovacuum_naptime"),
+    ("timid_autovacuum", [{**TIMID, "name": "vacuum_cost_limit", "value": 200.0}], OK, ""),
+    ("timid_autovacuum", [{**TIMID, "name": "vacuum_cost_limit", "value": 1.0}], WARN, "vacuum_cost_limit"),
     ("timid_autovacuum", [AGED], WARN, "autovacuum_freeze_max_age"),
     ("autovacuum_off_tables", [], OK, ""),
     ("autovacuum_off_tables", [{"name": "t", "toast": True, "rows": -1.0}], WARN, "t"),
