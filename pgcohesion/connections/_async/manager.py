@@ -326,7 +326,7 @@ class AsyncConnectionManager:
         return effect(error, committing=False) is Effect.NONE
 
     async def pause(self, attempt: int, until: float) -> bool:
-        """Wait for a moment (full jitter) and return True, or False at once when the deadline comes before its end."""
+        """Wait for a moment (full jitter) and return True, or False when the deadline comes before its end."""
         settings = self.config.settings
         longest = min(settings.max_backoff, settings.backoff * 2 ** min(attempt, 16))
         seconds = random.uniform(0.0, longest)  # noqa: S311
@@ -334,7 +334,7 @@ class AsyncConnectionManager:
             return False
         self.counters.retries += 1
         await async_sleep(seconds)
-        return True
+        return monotonic() < until  # a busy machine sleeps for longer
 
     def unknown(self, error: psycopg.Error) -> OutcomeUnknown:
         """Count a COMMIT whose answer was lost, and return what to raise."""
