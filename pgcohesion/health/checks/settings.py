@@ -90,16 +90,22 @@ LOGS = {
                                 WHERE (o.name IN ('log_min_duration_sample', 'auto_explain.log_min_duration')
                                        AND o.setting <> '-1')
                                    OR (o.name = 'log_duration' AND o.setting = 'on')))
+           OR (name = 'log_min_messages' AND setting ~ '^(log|fatal|panic)$'
+               AND source NOT IN ('database', 'user', 'database user'))
         ORDER BY name""",
     cost="quick",
 )
 def logging(rows: list[Any], limits: Limits) -> Finding:
-    """What the log leaves out that is missed after an incident.
+    """What the log leaves out that is missed after an incident: errors are a warning, the rest is a note.
 
     Lock waits, checkpoints, long vacuums and slow statements cost little to log, and cannot be asked for afterwards.
     """
     if not rows:
         return Finding(Grade.OK, "the log has what an incident needs")
+    for row in rows:
+        if row.name == "log_min_messages":
+            text = "errors are not logged: log_min_messages is above them"
+            return Finding(Grade.WARN, text, alter_system("log_min_messages = 'warning'"), row.name)
     fix = alter_system(*(f"{row.name} = {LOGS[row.name][0]}" for row in rows))
     return Finding(Grade.INFO, "not logged: " + ", ".join(LOGS[row.name][1] for row in rows), fix)
 

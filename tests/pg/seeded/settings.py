@@ -126,6 +126,12 @@ FAULTS = [
     Fault("a database whose changes are not counted", "untracked", uncounted, "track_counts"),
     Fault("a disk that is faster at random", "planner", upside_down, "random_page_cost"),
     Fault(
+        "a log without errors",
+        "logging",
+        lambda stage: stage.setting("log_min_messages", "fatal"),
+        "log_min_messages",
+    ),
+    Fault(
         "less cache than shared_buffers",
         "planner",
         lambda stage: stage.setting("effective_cache_size", "8MB"),
