@@ -141,6 +141,32 @@ def untracked(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     return most(found) or Finding(Grade.OK, "what sessions do is seen and counted")
 
 
+@check_of(
+    f"""SELECT '' AS role, '' AS database FROM pg_settings s
+        WHERE s.name = 'session_replication_role' AND s.setting = 'replica'
+          AND s.source NOT IN ('client', 'session', 'user', 'database', 'database user')
+        UNION ALL
+       SELECT {WHOSE}, coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), '')
+         FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
+        WHERE c.line ~* '^session_replication_role=replica$'
+        ORDER BY 1, 2""",  # noqa: S608  (constants)
+    cost="quick",
+)
+def unchecked_keys(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Sessions in which no foreign key is checked and no trigger fires: session_replication_role was left at replica.
+
+    It is for what a replication applies. In an application's sessions rows come in that point nowhere, and no error
+    says so.
+    """
+    found = []
+    for row in rows:
+        name = "session_replication_role"
+        whose, fix, undo = setting(name, "origin", "replica", row.role, row.database)
+        text = f"{name} is replica{whose}: no foreign key is checked, and triggers do not fire"
+        found.append(Finding(Grade.WARN, text, fix, name, undo=undo, part=whose))
+    return most(found) or Finding(Grade.OK, "foreign keys and triggers are at work in all sessions")
+
+
 OF_ROLES = {"statement_timeout": "30s", "lock_timeout": "5s"}
 IDLE = alter_system("idle_in_transaction_session_timeout = '10min'")
 
