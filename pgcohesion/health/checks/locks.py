@@ -18,7 +18,8 @@ WAITING = (
 
 @check_of(
     """WITH asked AS MATERIALIZED (SELECT pid, min(waitstart) AS since, bool_or(mode = 'AccessExclusiveLock'
-                                          AND locktype = 'relation') AS strong
+                                          AND locktype = 'relation') AS strong,
+                                          bool_and(locktype = 'virtualxid') AS patient
                                      FROM pg_locks WHERE NOT granted GROUP BY pid),
             waiting AS MATERIALIZED (SELECT pid, query_start, pg_blocking_pids(pid) AS blockers
                                        FROM pg_stat_activity WHERE wait_event_type = 'Lock')
@@ -27,6 +28,7 @@ WAITING = (
               coalesce(r.state, '') AS state, coalesce(r.backend_type, '') AS kind,
               to_json(r.backend_start) #>> '{}' AS started, to_json(r.xact_start) #>> '{}' AS begun,
               to_json(r.query_start) #>> '{}' AS asked, coalesce(k.strong, false) AS strong,
+              coalesce(q.patient, false) AS patient,
               p.gid, quote_literal(p.gid) AS quoted, p.owner, p.database
          FROM waiting w
         CROSS JOIN LATERAL unnest(w.blockers) AS b (blocker)
@@ -51,11 +53,13 @@ def blocked_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]
     """Sessions that wait for a lock, and who stands at the root of the queue (limits in seconds).
 
     Only the root is named: to end one in the middle moves the queue on by one. When what the others wait for is not
-    the root but a strong lock that itself waits, as a DDL does, that is what should be cancelled.
+    the root but a strong lock that itself waits, as a DDL does, that is what should be cancelled. An index that is
+    built CONCURRENTLY waits for older transactions, as it should: it is a note while nobody waits for it.
     """
     blockers: dict[int, set[int]] = {}
     waits: dict[int, float] = {}
     session: dict[int, Any] = {}
+    patient = {row.pid for row in rows if row.patient}
     for row in rows:
         blockers.setdefault(row.pid, set()).add(row.blocker)
         waits[row.pid] = max(row.waits, 0.0)
@@ -66,13 +70,18 @@ def blocked_sessions(rows: list[Any], limits: Limits) -> Finding | list[Finding]
             behind.setdefault(root, set()).add(pid)
     found = []
     for root, queue in behind.items():
-        longest = max(waits[pid] for pid in queue)
+        longest = max(waits[pid] for pid in queue - patient or queue)
         text = f"{_named(session[root])} blocks {len(queue)}, the longest for {span(longest)}"
         strong = [pid for pid in queue if pid in session and session[pid].strong and _only_behind(pid, root, blockers)]
         if strong:
             text += f"; the queue stands behind process {strong[0]}, which waits for a strong lock"
         fix = cancelling(_who(session[strong[0]])) if strong else _freeing(session[root])
-        found.append(limits.finding(longest, text, fix=fix, object=_object(session[root]), note=SEEN))
+        one = limits.finding(longest, text, fix=fix, object=_object(session[root]), note=SEEN)
+        if one.grade is not Grade.OK and patient.issuperset(queue):
+            text += ": CONCURRENTLY waits for older transactions"
+            fix = "-- let both finish: it holds up nobody\n" + WAITING
+            one = Finding(Grade.INFO, text, fix, one.object, longest)
+        found.append(one)
     found.sort(key=lambda finding: -(finding.value or 0))
     return shown([one for one in found if one.grade is not Grade.OK], WAITING) or Finding(
         Grade.OK, "nobody waits long for a lock", value=max(waits.values(), default=0.0)

@@ -53,8 +53,7 @@ WHOSE = """CASE WHEN r.setrole <> 0 THEN quote_ident(pg_get_userbyid(r.setrole))
 
 @check_of(
     f"""WITH careful(name, good) AS (VALUES ('fsync', 'on'), ('full_page_writes', 'on'), ('synchronous_commit', 'on'),
-                                           ('zero_damaged_pages', 'off'), ('ignore_checksum_failure', 'off'),
-                                           ('session_replication_role', 'origin')),
+                                           ('zero_damaged_pages', 'off'), ('ignore_checksum_failure', 'off')),
             given AS (
        SELECT s.name, s.setting, '' AS role, '' AS database FROM pg_settings s
         WHERE s.source NOT IN ('database', 'user', 'database user')
@@ -65,26 +64,21 @@ WHOSE = """CASE WHEN r.setrole <> 0 THEN quote_ident(pg_get_userbyid(r.setrole))
          FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
         WHERE split_part(c.line, '=', 1) <> 'synchronous_commit')
        SELECT c.name, c.good, g.role, g.database FROM careful c JOIN given g USING (name)
-        WHERE g.setting ~* CASE c.good WHEN 'on' THEN '^(of|f|n|0)' WHEN 'off' THEN '^(on|t|y|1)' ELSE '^replica$' END
+        WHERE g.setting ~* CASE c.good WHEN 'on' THEN '^(of|f|n|0)' ELSE '^(on|t|y|1)' END
         ORDER BY c.name, g.role, g.database"""  # noqa: S608  (constants)
 )
 def durability(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
-    """Settings that lose or hide data: fsync and full_page_writes off, damaged pages ignored, foreign keys not checked.
+    """Settings that lose or hide data: fsync and full_page_writes off, damaged pages ignored.
 
     With synchronous_commit off alone a crash loses the last moments of commits, but damages nothing; a role or a
-    database may have it so on purpose. session_replication_role is for the sessions of a replication: in others it
-    lets in rows that point nowhere.
+    database may have it so on purpose.
     """
     found = []
     for row in rows:
-        bad = {"on": "off", "off": "on"}.get(row.good, "replica")
+        bad = "off" if row.good == "on" else "on"
         whose, fix, undo = setting(row.name, row.good, bad, row.role, row.database)
-        grade = Grade.WARN if row.name in ("synchronous_commit", "session_replication_role") else Grade.FAIL
-        what = {
-            "on": "a damaged page is hidden, and its rows are lost",
-            "off": "a crash loses data",
-            "replica": "no foreign key is checked, and triggers do not fire",
-        }[bad]
+        grade = Grade.WARN if row.name == "synchronous_commit" else Grade.FAIL
+        what = "a damaged page is hidden, and its rows are lost" if bad == "on" else "a crash loses data"
         found.append(Finding(grade, f"{row.name} is {bad}{whose}: {what}", fix, row.name, undo=undo))
     return most(found) or Finding(Grade.OK, "what is committed is on disk")
 

@@ -90,16 +90,22 @@ LOGS = {
                                 WHERE (o.name IN ('log_min_duration_sample', 'auto_explain.log_min_duration')
                                        AND o.setting <> '-1')
                                    OR (o.name = 'log_duration' AND o.setting = 'on')))
+           OR (name = 'log_min_messages' AND setting ~ '^(log|fatal|panic)$'
+               AND source NOT IN ('database', 'user', 'database user'))
         ORDER BY name""",
     cost="quick",
 )
 def logging(rows: list[Any], limits: Limits) -> Finding:
-    """What the log leaves out that is missed after an incident.
+    """What the log leaves out that is missed after an incident: errors are a warning, the rest is a note.
 
     Lock waits, checkpoints, long vacuums and slow statements cost little to log, and cannot be asked for afterwards.
     """
     if not rows:
         return Finding(Grade.OK, "the log has what an incident needs")
+    for row in rows:
+        if row.name == "log_min_messages":
+            text = "errors are not logged: log_min_messages is above them"
+            return Finding(Grade.WARN, text, alter_system("log_min_messages = 'warning'"), row.name)
     fix = alter_system(*(f"{row.name} = {LOGS[row.name][0]}" for row in rows))
     return Finding(Grade.INFO, "not logged: " + ", ".join(LOGS[row.name][1] for row in rows), fix)
 
@@ -133,6 +139,32 @@ def untracked(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
         what = hidden if blind else "autovacuum misses what they change"
         found.append(Finding(Grade.WARN, f"{row.name} is off{whose}: {what}", fix, row.name, undo=undo))
     return most(found) or Finding(Grade.OK, "what sessions do is seen and counted")
+
+
+@check_of(
+    f"""SELECT '' AS role, '' AS database FROM pg_settings s
+        WHERE s.name = 'session_replication_role' AND s.setting = 'replica'
+          AND s.source NOT IN ('client', 'session', 'user', 'database', 'database user')
+        UNION ALL
+       SELECT {WHOSE}, coalesce((SELECT quote_ident(datname) FROM pg_database d WHERE d.oid = r.setdatabase), '')
+         FROM pg_db_role_setting r, unnest(r.setconfig) AS c(line)
+        WHERE c.line ~* '^session_replication_role=replica$'
+        ORDER BY 1, 2""",  # noqa: S608  (constants)
+    cost="quick",
+)
+def unchecked_keys(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
+    """Sessions in which no foreign key is checked and no trigger fires: session_replication_role was left at replica.
+
+    It is for what a replication applies. In an application's sessions rows come in that point nowhere, and no error
+    says so.
+    """
+    found = []
+    for row in rows:
+        name = "session_replication_role"
+        whose, fix, undo = setting(name, "origin", "replica", row.role, row.database)
+        text = f"{name} is replica{whose}: no foreign key is checked, and triggers do not fire"
+        found.append(Finding(Grade.WARN, text, fix, name, undo=undo, part=whose))
+    return most(found) or Finding(Grade.OK, "foreign keys and triggers are at work in all sessions")
 
 
 OF_ROLES = {"statement_timeout": "30s", "lock_timeout": "5s"}

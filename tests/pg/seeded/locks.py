@@ -55,6 +55,17 @@ def ddl_with_a_queue(stage: Stage) -> str:
     return root
 
 
+def concurrently_behind_a_dump(stage: Stage) -> str:
+    """Return the dump: it began before the index, which waits for its snapshot."""
+    stage.sql(f"CREATE TABLE {TABLE} (a int)")
+    dump = stage.connect(application_name="pg_dump")
+    dump.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+    busy(stage, stage.connect(), f'CREATE INDEX CONCURRENTLY "odd i" ON {TABLE} (a)')
+    waits = "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'virtualxid'"
+    wait_for(lambda: stage.db.execute(waits.encode()).fetchall())
+    return number(dump)
+
+
 def queue_of(stage: Stage) -> None:
     ddl_with_a_queue(stage)
 
@@ -105,5 +116,6 @@ FAULTS = [
 ]
 LOOKALIKES = [
     Lookalike("a session in the middle of a queue", "blocked_sessions", middle_of_a_queue, BLOCKED),
+    Lookalike("an index that waits for a dump", "blocked_sessions", concurrently_behind_a_dump, BLOCKED),
     Lookalike("a DDL that nobody waits for", "waiting_ddl", ddl_alone, QUEUED),
 ]

@@ -126,13 +126,19 @@ FAULTS = [
     Fault("a database whose changes are not counted", "untracked", uncounted, "track_counts"),
     Fault("a disk that is faster at random", "planner", upside_down, "random_page_cost"),
     Fault(
+        "a log without errors",
+        "logging",
+        lambda stage: stage.setting("log_min_messages", "fatal"),
+        "log_min_messages",
+    ),
+    Fault(
         "less cache than shared_buffers",
         "planner",
         lambda stage: stage.setting("effective_cache_size", "8MB"),
         "effective_cache_size",
     ),
-    Fault("foreign keys of a role that nobody checks", "durability", unchecked_for_a_role, REPLICATION, EVERYTHING),
-    Fault("foreign keys that nobody checks", "durability", unchecked, REPLICATION, EVERYTHING),
+    Fault("foreign keys of a role that nobody checks", "unchecked_keys", unchecked_for_a_role, REPLICATION),
+    Fault("foreign keys that nobody checks", "unchecked_keys", unchecked, REPLICATION),
     Fault("damaged pages are hidden", "durability", hiding, "zero_damaged_pages", EVERYTHING, Grade.FAIL),
     Fault(
         "wrong checksums are ignored in a database",
@@ -147,7 +153,7 @@ FAULTS = [
     Fault("a database that is half dropped", "broken_databases", half_dropped, "o dd; --", grade=Grade.FAIL),
 ]
 LOOKALIKES = [
-    Lookalike("sessions that fire triggers as others do", "durability", local, EVERYTHING),
+    Lookalike("sessions that fire triggers as others do", "unchecked_keys", local),
     Lookalike("what is off as it comes, or in one session", "planner", partitionwise),
     Lookalike("a database that is counted, and a session that hides", "untracked", counted_again),
     Lookalike("a role that may lose its last commits", "durability", loose_for_a_role, EVERYTHING),

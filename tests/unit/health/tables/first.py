@@ -96,12 +96,6 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("pending_restart", [{"name": "max_connections", "running": "100", "quoted": "'100'"}], WARN, "max_connections"),
     ("durability", [], OK, ""),
     ("durability", [{**SETTING, "name": "fsync"}], FAIL, "fsync"),
-    (
-        "durability",
-        [{**SETTING, "name": "session_replication_role", "good": "origin", "role": "app"}],
-        WARN,
-        "session_replication_role",
-    ),
     ("durability", [{**SETTING, "name": "synchronous_commit"}], WARN, "synchronous_commit"),
     (
         "durability",
@@ -119,6 +113,8 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("planner", [{**SETTING, "name": "enable_indexscan", "other": ""}], WARN, "enable_indexscan"),
     ("planner", [{**SETTING, "name": "random_page_cost", "other": "4"}], WARN, "random_page_cost"),
     ("planner", [{**SETTING, "name": "effective_cache_size", "other": "1GB"}], WARN, "effective_cache_size"),
+    ("unchecked_keys", [], OK, ""),
+    ("unchecked_keys", [{"role": "app", "database": ""}], WARN, "session_replication_role"),
     ("untracked", [], OK, ""),
     ("untracked", [{**SETTING, "name": "track_activities", "sessions": 1}], WARN, "track_activities"),
     ("untracked", [{**SETTING, "name": "track_counts", "role": "ALL", "sessions": 0}], WARN, "track_counts"),

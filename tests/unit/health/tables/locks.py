@@ -12,7 +12,15 @@ SESSION = {"started": NOW, "begun": NOW, "asked": NOW, "role": "ops", "applicati
 
 
 def waits(pid: int, blocker: int, seconds: float, state: str = "idle in transaction", **more: Any) -> dict[str, Any]:
-    about = {**SESSION, "state": state, "kind": "client backend", "strong": False, "gid": None, **more}
+    about = {
+        **SESSION,
+        "state": state,
+        "kind": "client backend",
+        "strong": False,
+        "patient": False,
+        "gid": None,
+        **more,
+    }
     return {"pid": pid, "blocker": blocker, "waits": seconds, **about}
 
 
@@ -33,6 +41,9 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("blocked_sessions", [waits(10, 9, 31, "active"), waits(9, 7, 40)], WARN, "7"),
     # the same where 9 is a DDL, and 10 would not have to wait for 7
     ("blocked_sessions", [waits(10, 9, 31, "active", strong=True), waits(9, 7, 40)], WARN, "7"),
+    # 9 builds an index CONCURRENTLY: a note, until somebody waits for it
+    ("blocked_sessions", [waits(9, 7, 3000, patient=True)], INFO, "7"),
+    ("blocked_sessions", [waits(10, 9, 31, "active"), waits(9, 7, 3000, patient=True)], WARN, "7"),
     ("waiting_ddl", [], OK, ""),
     ("waiting_ddl", [{**DDL, "age": 0.9}], OK, ""),
     ("waiting_ddl", [{**DDL, "age": 4.9}], INFO, 'public."o dd"'),

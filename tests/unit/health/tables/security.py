@@ -86,6 +86,7 @@ TABLE: list[tuple[str, list[dict[str, Any]], Grade, str]] = [
     ("config_errors", [{**BROKEN_RULE, "kept": True}], WARN, "/d/pg_hba.conf:4"),
     ("logging", [], OK, ""),
     ("logging", [{"name": "log_lock_waits"}, {"name": "log_min_duration_statement"}], INFO, ""),
+    ("logging", [{"name": "log_lock_waits"}, {"name": "log_min_messages"}], WARN, "log_min_messages"),
     ("timeouts", [], OK, ""),
     ("timeouts", [{"name": "lock_timeout", "roles": ["app"]}], INFO, ""),
     ("shared_buffers", [{"buffers": 128.0 * 1024**2, "bytes": 9 * GIB}], OK, ""),
