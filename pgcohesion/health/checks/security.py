@@ -370,7 +370,7 @@ def definer_paths(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 
 
 @check_of(
-    """SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relrowsecurity AS enabled,
+    f"""SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relrowsecurity AS enabled,
               (SELECT count(*)::int FROM pg_policy p WHERE p.polrelid = c.oid) AS policies
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -380,9 +380,8 @@ def definer_paths(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
                                  WHERE a.grantee <> c.relowner AND NOT coalesce(g.rolbypassrls OR g.rolsuper, false))
                         AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
                    ELSE EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid) END
-          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                                                    AND d.deptype = 'e')
-        ORDER BY enabled, name""",
+          AND c.oid NOT IN {MEMBERS}
+        ORDER BY enabled, name""",  # noqa: S608  (a constant)
     scope="database",
 )
 def row_security(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
@@ -414,7 +413,7 @@ def row_security(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 # nor above policies; and FORCE holds the table's own. Who puts up a security_barrier means to show a choice of rows.
 @check_of(
     f"""WITH shown AS MATERIALIZED (
-           SELECT c.oid, c.relnamespace, c.relname, c.relowner, o.rolname AS owner, o.rolsuper OR o.rolbypassrls AS above
+           SELECT c.oid, c.relnamespace, c.relname, relowner, o.rolname AS owner, o.rolsuper OR o.rolbypassrls AS above
              FROM pg_class c JOIN pg_roles o ON o.oid = c.relowner
             WHERE c.relkind = 'v' AND EXISTS (SELECT FROM pg_class t WHERE t.relrowsecurity)
               AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions)
@@ -437,8 +436,7 @@ def row_security(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
 def row_security_views(rows: list[Any], limits: Limits) -> Finding | list[Finding]:
     """Views that show others the rows which row security hides from them.
 
-    A view reads with the rights of its owner. Where no policy holds for that one, all rows are everybody's who may read
-    the view.
+    A view reads with its owner's rights. Where no policy holds for that one, whoever may read the view sees all rows.
     """
     found = []
     for row in rows:
