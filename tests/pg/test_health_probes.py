@@ -142,3 +142,12 @@ def test_a_ledger_that_is_locked_holds_up_nobody(shared: Project, ctx: Context) 
             results = look("migrations")
     assert time.monotonic() - started < 10
     assert {one.grade for one in results if one.check == "migration_drift"} == {Grade.UNKNOWN}
+
+
+def test_a_login_that_cannot_be_tried_is_not_one_that_went_well(shared: Project) -> None:
+    with looking(shared) as look:
+        assert [one.grade for one in look("application_login")] == [Grade.OK]
+    with looking(shared, "roles.chanuka_app.password.file=not_made_yet") as look:
+        assert look("application_login") == []
+    with looking(shared, "roles.chanuka_app.connection_limit=1") as look:
+        assert look("application_login") == []

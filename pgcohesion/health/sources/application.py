@@ -10,11 +10,12 @@ from psycopg.sql import Identifier
 
 from ...connections.availability import kind
 from ...connections.database import ALONE
-from ...errors import CohesionError, ConfigError
+from ...errors import CohesionError
 from ...server import State
 
 if TYPE_CHECKING:
     from ...context import Context
+    from ...redact import Secret
 
 PATIENCE = 3  # seconds
 SAID_ELSEWHERE = ("is not permitted to log in", "does not exist", "is not currently accepting")
@@ -32,23 +33,18 @@ class Login(Struct, frozen=True):
 
 
 def read(ctx: Context) -> list[Login] | None:
-    """Return the login; None where it cannot be tried.
+    """Return the login; None where it cannot be tried, or ends for what is not the role's fault.
 
-    No program is run for a password, no role's only connection is taken, and a server that is down is said elsewhere.
+    A server that is down is said elsewhere.
     """
     name, database = ctx.config.application.role or "", ctx.config.main_database
-    role = ctx.config.roles.get(name)
-    if ctx.only_looked_at or role is None or not role.login or 0 <= role.connection_limit <= 1:
-        return None
-    if role.password is None or role.password.command is not None:
+    password = None if ctx.only_looked_at else _password(ctx, name)
+    if password is None:
         return None
     try:
         if ctx.server.state() is not State.RUNNING:
             return None
-        password = ctx.secret(role.password, f"roles.{name}.password")
         host, port = ctx.server.address()
-    except ConfigError:
-        return None  # its password is not ours to know
     except CohesionError:
         return None
     refused = ""
@@ -58,14 +54,32 @@ def read(ctx: Context) -> list[Login] | None:
             host=host,
             port=port,
             user=name,
-            password=password.reveal() if password else None,
+            password=password.reveal(),
             dbname=database,
             connect_timeout=PATIENCE,
             application_name="pgcohesion",
         ).close()
     except psycopg.Error as error:
         refused = _told(ctx, error)
+        if not refused:
+            return None
     return [Login(ctx.env, name, Identifier(name).as_string(), database, Identifier(database).as_string(), refused)]
+
+
+def _password(ctx: Context, name: str) -> Secret | None:
+    """Return a role's password; None where it is not ours to know: no program is run for it.
+
+    Nor where the role has only one connection: that one is not taken.
+    """
+    role = ctx.config.roles.get(name)
+    if role is None or not role.login or 0 <= role.connection_limit <= 1:
+        return None
+    if role.password is None or role.password.command is not None:
+        return None
+    try:
+        return ctx.secret(role.password, f"roles.{name}.password")
+    except CohesionError:
+        return None
 
 
 def _told(ctx: Context, error: psycopg.Error) -> str:
